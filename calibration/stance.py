@@ -1,0 +1,137 @@
+"""Joint zeros from feet that stand on the floor: closing the kinematic chain.
+
+Where the body's pose is tracked, the height of a standing foot over the floor is known: nothing. What the joints'
+readings say instead is the error of their zeros (Hollerbach & Wampler 1996).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.fit import Estimate, fit
+from calibration.grid import Grid
+from calibration.unknowns import SINK, Unknown
+from robotps.description import RobotDescription
+from robotps.gait import chains
+from robotps.parameters import FloatArray
+from robotps.rotations import rotation_matrices
+
+NEAR = (0.02, 0.005)
+"""m; a foot nearer to the floor is taken to stand there: at first, and once the zeros are about right."""
+BACKLASH = "servo.backlash_rad"
+UNLOADED = 0.02
+"""Of the stall current: with less it is not sure which side of the play a gear lies at."""
+RESTING = 0.06
+"""m/s; a foot that is faster does not stand."""
+CORRELATED = 8.0
+CHUNK = 0.25
+"""s of a segment."""
+THIN = 2
+"""Of so many control periods one is looked at."""
+
+
+class StanceProblem:
+    """See fit.Problem; the quantity is the height of standing feet, m.
+
+    unknowns: the joints' zeros, in joint order; then, or not, the servos' backlash and how far feet sink in.
+    """
+
+    def __init__(self, description: RobotDescription, grids: Sequence[Grid], unknowns: Sequence[Unknown]) -> None:
+        self.unknowns: Sequence[Unknown] = tuple(unknowns)
+        self._chains = chains(description)
+        length = max(2, round(CHUNK / (THIN * grids[0].period)))
+        names = [unknown.name for unknown in unknowns]
+        known = all(grid.current is not None for grid in grids)
+        self._play = names.index(BACKLASH) if known and BACKLASH in names else None
+        self._sink = names.index(SINK) if SINK in names else None
+        stall = description.servo.stall_torque * description.servo.no_load_speed / description.servo.voltage
+        positions, bases, turns, sides = [], [], [], []
+        for grid in grids:
+            assert grid.base_position is not None
+            assert grid.orientation is not None
+            whole = len(grid) // (length * THIN) * length * THIN
+            positions.append(grid.position[:whole:THIN].reshape(-1, length, grid.position.shape[1]))
+            current = np.zeros_like(grid.position) if grid.current is None else grid.current
+            sides.append((current / (np.abs(current) + UNLOADED * stall))[:whole:THIN].reshape(positions[-1].shape))
+            bases.append(grid.base_position[:whole:THIN].reshape(-1, length, 3))
+            turns.append(rotation_matrices(grid.orientation[:whole:THIN]).reshape(-1, length, 3, 3))
+        self._side = np.concatenate(sides)
+        self._position, self._base = np.concatenate(positions), np.concatenate(bases)
+        self._turn = np.concatenate(turns)
+        self._down = self._turn[:, :, 2]
+        self.channels: NDArray[np.int64] = np.zeros(length * len(self._chains), dtype=np.int64)
+        self.floor = np.array([0.0004])
+        self._resting = self._slow(THIN * grids[0].period)
+        self._standing = np.ones((len(self._position), length * len(self._chains)), dtype=bool)
+
+    def _slow(self, step: float) -> NDArray[np.bool_]:
+        """Where feet move no faster than RESTING: neither lifting off nor touching down."""
+        parts, column = [], 0
+        for chain in self._chains:
+            n = len(chain.lower)
+            angles = self._position[:, :, column : column + n]
+            column += n
+            feet = chain.forward(angles.reshape(-1, n)).reshape(*angles.shape[:2], 3)
+            placed = self._base + np.einsum("clij,clj->cli", self._turn, feet)
+            parts.append(np.linalg.norm(np.gradient(placed, step, axis=1), axis=2) < RESTING)
+        return np.concatenate(parts, axis=1)
+
+    def choose(self, values: FloatArray, near: float) -> None:
+        """Look at feet within `near` m of the floor only, with the zeros given."""
+        heights = np.nan_to_num(np.abs(self._heights(values)), nan=np.inf)
+        self._standing = (heights < near) & self._resting
+
+    @property
+    def correlated(self) -> float:
+        """See fit.Problem."""
+        return CORRELATED
+
+    def residuals(self, values: FloatArray) -> FloatArray:
+        """See fit.Problem."""
+        return np.where(self._standing, self._heights(values), np.nan)
+
+    def jacobian(self, values: FloatArray, columns: Sequence[int], steps: FloatArray) -> FloatArray:
+        """See fit.Problem."""
+        here = self._heights(values)
+        slopes = []
+        for column in columns:
+            moved = values.copy()
+            moved[column] += 1e-5
+            slopes.append(np.where(self._standing, (self._heights(moved) - here) / 1e-5, 0.0))
+        return np.stack(slopes, axis=2)
+
+    def _heights(self, values: FloatArray) -> FloatArray:
+        """Of all feet's lowest points over the floor, (chunks, feet * length)."""
+        # a servo that pushes a link has the play behind it
+        play = 0.0 if self._play is None else values[self._play]
+        links = self._position - 0.5 * play * self._side
+        sink = 0.0 if self._sink is None else values[self._sink]
+        parts, column = [], 0
+        for chain in self._chains:
+            n = len(chain.lower)
+            angles = links[:, :, column : column + n] + values[column : column + n]
+            feet = chain.forward(angles.reshape(-1, n)).reshape(*angles.shape[:2], 3)
+            column += n
+            parts.append(self._base[:, :, 2] + (self._down * feet).sum(axis=2) - chain.foot_radius + sink)
+        return np.concatenate(parts, axis=1)
+
+
+def joint_zeros(
+    description: RobotDescription,
+    grids: Sequence[Grid],
+    unknowns: Sequence[Unknown],
+    belief: FloatArray | None = None,
+) -> Estimate:
+    """Fit joints' zeros (and backlash) to motions on the floor in which the body was tracked. belief: see fit."""
+    problem = StanceProblem(description, grids, unknowns)
+    values = np.array([unknown.prior for unknown in unknowns])
+    estimate = None
+    for near in NEAR:
+        problem.choose(values, near)
+        estimate = fit(problem, belief=belief)
+        values = estimate.values
+    assert estimate is not None
+    return estimate

@@ -1,0 +1,231 @@
+"""`robotps adapt`: few physical trials, a simulation that learns from them, and a search in it, in rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robotps.cli.options import (
+    Assistant,
+    Json,
+    Odometer,
+    On,
+    Pace,
+    Robot,
+    Seconds,
+    Seed,
+    Workers,
+    World,
+    Yes,
+    say,
+)
+
+if TYPE_CHECKING:
+    from robotps.cli.place import PhysicalFlags
+    from robotps.description import RobotDescription
+    from robotps.rounds import Plan
+    from robotps.run import Run
+    from robotps.settings import TuneSettings
+
+ROUNDS, ROBOT_TRIALS, PLANNING_TRIALS = 3, 40, 100
+
+
+def adapt(
+    robot: Robot = None,
+    on: On = "sim",
+    rounds: Annotated[int | None, typer.Option(help=f"Rounds before fine-tuning. Default: {ROUNDS}.", min=1)] = None,
+    robot_trials: Annotated[
+        int | None, typer.Option(help=f"Physical trials in all. Default: {ROBOT_TRIALS}.", min=1)
+    ] = None,
+    planning_trials: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Simulated trials for each physical one; 0: no simulation. Default: {PLANNING_TRIALS}.", min=0
+        ),
+    ] = None,
+    identify: Annotated[
+        bool | None,
+        typer.Option(
+            "--identify/--no-identify", help="Whether rounds identify the simulation, or learn its gap alone."
+        ),
+    ] = None,
+    seconds: Seconds = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Gait to begin at: FILE.toml, RUN or initial.")] = None,
+    family: Annotated[str | None, typer.Option(help="trot, walk, pace, bound or pronk. Default: the gait's.")] = None,
+    world: World = None,
+    randomize: Annotated[
+        str | None, typer.Option(help="What is not known of the robot at first: default or FILE.toml.")
+    ] = None,
+    odometer: Odometer = None,
+    yes: Yes = False,
+    assistant: Assistant = None,
+    pace: Pace = "wall",
+    seed: Seed = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Tables [trial] and [objective] from a TOML file of `tune`; flags win over it.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="The run's folder. Default: a new one under logs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run (the latest one without --run).")] = False,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Adapt simulation to the robot and the gait to both, with few trials on the robot."""
+    from robotps.cli.place import PhysicalFlags, needed_port
+    from robotps.cli.tune import latest, new_folder
+    from robotps.cli.tune_settings import asked_for
+    from robotps.errors import RobotpsError
+    from robotps.rounds import is_adaptation, plan_of
+    from robotps.run import Run
+    from robotps.settings import settings_of
+
+    port = needed_port(on)
+    flags = PhysicalFlags(odometer, yes, assistant, pace)
+    named = {"robot": robot, "seconds": seconds, "from": from_, "family": family, "seed": seed}
+    given = {name: value for name, value in named.items() if value is not None}
+    own: dict[str, Any] = {
+        "rounds": rounds,
+        "identify": identify,
+        "robot-trials": robot_trials,
+        "planning-trials": planning_trials,
+        "world": world,
+    }
+    own |= {"randomize": randomize, "config": config}
+    if resume:
+        asked = [*given, *(name for name, value in own.items() if value is not None)]
+        if asked:
+            listed = ", ".join(f"--{name}" for name in asked)
+            raise RobotpsError(f"--resume goes on with the run's own settings: leave out {listed}")
+        with Run.resume(run or latest()) as record:
+            if not is_adaptation(record):
+                raise RobotpsError(f"{record.path}: this run is no adaptation: robotps tune --resume goes on with it")
+            _go(record, settings_of(record), plan_of(record), port, flags, workers, json)
+        return
+    budget = robot_trials or ROBOT_TRIALS
+    given |= {"iterations": 1, "confirm": max(2, budget // 24)}
+    description, settings = asked_for(given, config, simulated=False)
+    plan = _plan(description, rounds, planning_trials, identify is not False, world, randomize)
+    settings = _checked(description, settings, plan, budget)
+    folder = run or new_folder(description.name, "adapt")
+    written = {"adaptation": plan.model_dump(mode="json")}
+    with Run.create(folder, settings.model_dump(mode="json"), description, written) as record:
+        _go(record, settings, plan, port, flags, workers, json)
+
+
+def _plan(
+    description: RobotDescription,
+    rounds: int | None,
+    planning_trials: int | None,
+    identify: bool,
+    world: str | None,
+    randomize: str | None,
+) -> Plan:
+    """What is asked beside a tuning run's settings. What nobody can identify, pushes and bumps, is not drawn unless
+    a file says so."""
+    from robotps.cli.simulation import randomization_table, world_table
+    from robotps.rounds import Plan
+
+    prior = randomization_table(randomize or "default", description) or {}
+    if randomize in (None, "default"):
+        prior = {**prior, "floor": {"friction": prior["floor"]["friction"]}}
+        del prior["push"]
+    return Plan(
+        rounds=rounds or ROUNDS,
+        planning_trials=PLANNING_TRIALS if planning_trials is None else planning_trials,
+        identify=identify,
+        world=world_table(world, description),
+        randomization=prior,
+    )
+
+
+def _checked(description: RobotDescription, settings: TuneSettings, plan: Plan, budget: int) -> TuneSettings:
+    """The run's settings; raises RobotpsError for what could not be done, also a start that is not safe to try."""
+    from calibration.adaptation import Schedule
+    from calibration.choice import rehearse
+    from robotps.errors import RobotpsError
+    from robotps.gait import Gait
+    from robotps.rounds import SEARCH
+    from robotps.settings import search_space
+    from sim.world import World as SimulatedWorld
+
+    own: dict[str, Any] = {"search": SEARCH, "options": {}, "repeats": 1, "stop": (), "families": ()}
+    own |= {"budget": budget, "finalists": max(1, budget // 40)}
+    settings = settings.model_copy(update=own)
+    sizes = Schedule.of(settings, plan.rounds).sizes
+    settings = settings.model_copy(update={"iterations": len(sizes)})
+    space = search_space(description, settings)
+    start = Gait(settings.family, {parameter.name: parameter.initial for parameter in space})
+    refusal = rehearse(description, start, settings.trial, SimulatedWorld.model_validate(plan.world))
+    if refusal:
+        raise RobotpsError(f"the gait to begin at is not safe to try: in simulation it ends with: {refusal}")
+    return settings
+
+
+def _go(
+    record: Run,
+    settings: TuneSettings,
+    plan: Plan,
+    port: str,
+    flags: PhysicalFlags,
+    workers: int | None,
+    json: bool,
+) -> None:
+    """Adapt, showing progress; whatever happens, let go of the robot and say what was found."""
+    from contextlib import ExitStack
+    from functools import partial
+
+    from calibration.adaptation import Adaptation, Schedule, identified
+    from calibration.planning import Draw, Simulator
+    from robotps.cli.executors import open_executor
+    from robotps.cli.options import worker_count
+    from robotps.cli.place import physical
+    from robotps.cli.progress import showing
+    from robotps.cli.simulation import worlds
+    from robotps.rounds import Model
+    from robotps.settings import search_space
+
+    description, space = record.description, search_space(record.description, settings)
+
+    def draw_from(model: Model) -> Draw:
+        return worlds(description, model.world, model.randomization)
+
+    with showing(record, _conclude, json) as progress, ExitStack() as opened:
+        limit = 600 + 20 * (settings.trial.seconds + settings.trial.warm_up)
+        pool = open_executor("processes", worker_count(workers), None, limit)
+        opened.callback(pool.shutdown, cancel_futures=True)
+        # opened last, let go of first
+        where = opened.enter_context(physical(description, port, flags))
+        simulator = None
+        if plan.planning_trials:
+            simulator = Simulator(description, settings.family, space, settings.trial, settings.objective, pool)
+        search = Adaptation(
+            space,
+            record,
+            settings,
+            Schedule.of(settings, plan.rounds),
+            simulator=simulator,
+            planning_trials=plan.planning_trials,
+            identify=partial(identified, description, plan, settings.seed, pool, say),
+            draw_from=draw_from,
+            rest=where.rest,
+            tell=say,
+        )
+        where.tuning(record, settings, progress, search).go()
+
+
+def _conclude(record: Run) -> dict[str, Any] | None:
+    """Leave what was found in the folder, and tell the person round by round."""
+    from robotps.cli.tune import conclude
+    from robotps.rounds import rounds_of, tables
+
+    rounds = tables(record)
+    for row in rounds:
+        best = "" if row["best_robot_speed"] is None else f"best {row['best_robot_speed']:.3f} m/s"
+        expected = "" if row["error"] is None else f", simulation was off by {row['error']:.3f} m/s"
+        say(f"{row['kind']} {row['round']}: {row['robot_trials']} trials, {best}{expected}")
+    result: dict[str, Any] | None = conclude(record)
+    if result is None:
+        return None
+    simulated = sum(noted.planning for noted, _ in rounds_of(record))
+    return {**result, "rounds": rounds, "robot_trials": result["trials"], "simulated_trials": simulated}

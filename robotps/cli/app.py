@@ -1,0 +1,111 @@
+"""`robotps VERB`: gathers the verbs, and turns errors into messages and exit statuses."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any
+
+import typer
+
+from robotps.cli.adapt import adapt
+from robotps.cli.calibrate import calibrate
+from robotps.cli.certificates import certificates
+from robotps.cli.check import check
+from robotps.cli.compare import compare
+from robotps.cli.export import export
+from robotps.cli.gap import gap
+from robotps.cli.identify import identify
+from robotps.cli.markers import markers
+from robotps.cli.notes import notes
+from robotps.cli.ports import ports
+from robotps.cli.replay import replay
+from robotps.cli.report import report
+from robotps.cli.robots import robots
+from robotps.cli.runs import runs
+from robotps.cli.scheduler import scheduler
+from robotps.cli.stop import stop
+from robotps.cli.trial import trial
+from robotps.cli.tune import tune
+from robotps.cli.virtual import virtual
+from robotps.cli.watch import watch
+from robotps.cli.worker import worker
+from robotps.errors import RobotpsError
+
+
+class Verbs(typer.core.TyperGroup):
+    """Exit status 1 and a message for what a person can mend, 130 for an interrupt."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # what cannot be written is told here, and not by Python as it ends
+            return result
+        except RobotpsError as error:
+            print(f"robotps: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            print("robotps: interrupted; what was finished is on disk", file=sys.stderr)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            _forget_output()
+            raise typer.Exit(0) from None
+        except OSError as error:  # a file or folder that no verb foresaw
+            full = error.errno == errno.ENOSPC and error.filename is None
+            what = "the answer cannot be written" if full else error.filename or type(error).__name__
+            print(f"robotps: {what}: {error.strerror or error}", file=sys.stderr)
+            _forget_output()
+            raise typer.Exit(1) from None
+
+
+def _forget_output() -> None:
+    """What stdout still holds goes nowhere, or writing it would fail once more as Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+app = typer.Typer(
+    cls=Verbs,
+    help="Tune a quadruped's gait in simulation, take it to the robot, close the gap, replay every trial.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its help takes as long to import as everything else together
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for verb in (
+    tune,
+    trial,
+    compare,
+    replay,
+    report,
+    watch,
+    export,
+    notes,
+    virtual,
+    scheduler,
+    worker,
+    certificates,
+    ports,
+    check,
+    calibrate,
+    gap,
+    identify,
+    adapt,
+    stop,
+    markers,
+):
+    app.command()(verb)
+app.add_typer(robots, name="robots")
+app.add_typer(runs, name="runs")
+
+
+def main() -> None:
+    """Entry point of the `robotps` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

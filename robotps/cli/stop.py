@@ -1,0 +1,28 @@
+"""`robotps stop`: torque off, whoever is moving the robot."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from robotps.cli.options import Json, Robot, answer, say
+
+
+def stop(
+    on: Annotated[str, typer.Option(help="Where the robot is: serial:PORT.")], robot: Robot = None, json: Json = False
+) -> None:
+    """Take the torque off every servo now, also while another robotps is using the port."""
+    from hardware.stop import stop_robot
+    from robotps.cli.place import needed_port
+    from robotps.description import load_description
+
+    failures = stop_robot(load_description(robot or "dkitty"), needed_port(on), say)
+    for failure in failures:
+        say(f"torque may still be on: {failure}", style="bold")
+    if not failures:
+        say("every servo let go")
+    if json:
+        answer({"stopped": not failures, "failures": failures})
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,109 @@
+"""What `tune` is asked for: its flags and the file of `--config`, put together. A flag wins over the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from robotps.cli.gaits import chosen_gait
+from robotps.cli.simulation import randomization_table, world_table
+from robotps.description import Family, RobotDescription, load_description
+from robotps.errors import RobotpsError
+from robotps.files import FileModel, parse, read_toml
+from robotps.measurement import MeasurementNoise
+from robotps.parameters import ParameterSpace
+from robotps.prior import Prior
+from robotps.run import Run
+from robotps.settings import TuneSettings, Widening, check, search_space, settings_of
+from robotps.trial import Objective, TrialSettings
+
+BUDGET = 375
+"""Trials of a run for which nobody says how long it may be: about 300 of the search, the others confirm its result."""
+
+CONFIRM = 16
+
+
+class TuneConfig(FileModel):
+    """Keys of a tune file: the flags' names, and tables for what is too much for a flag."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    robot: str = "dkitty"
+    search: str = TuneSettings.model_fields["search"].default
+    iterations: int | None = None
+    budget: int | None = None
+    repeats: int | Literal["auto"] = 1
+    ahead: int = 0
+    finalists: int = 4
+    confirm: int | None = None
+    seed: int = 0
+    from_: str = Field("initial", alias="from")
+    family: Family | None = None
+    families: tuple[Family, ...] = ()
+    prior: str | None = None
+    stop: tuple[str, ...] = ()
+    world: str | None = None
+    randomize: str | None = None
+    options: dict[str, float | int | str | bool] = {}  # noqa: RUF012 - pydantic copies it
+    trial: TrialSettings = TrialSettings()
+    objective: Objective = Objective()
+    noise: MeasurementNoise = MeasurementNoise()
+    tail: float = 1.0
+    widen: Widening = Widening()
+
+
+def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) -> tuple[RobotDescription, TuneSettings]:
+    """The robot and what to do. flags: those given, by name. Raises RobotpsError naming file, key and mend."""
+    table = (
+        read_toml(config, TuneConfig).model_dump(by_alias=True) if config else TuneConfig().model_dump(by_alias=True)
+    )
+    for name, value in flags.items():
+        if name == "policies":
+            table["options"]["policies"] = value
+        elif name == "seconds":
+            table["trial"]["seconds"] = value
+        else:
+            table[name] = value
+    description = load_description(table.pop("robot"))
+    begin = table.pop("from")
+    start = chosen_gait(begin, description)
+    with _naming(None if begin == "initial" else begin):
+        description.gait_space.starting_at(start.parameters)
+    world, randomize = table.pop("world"), table.pop("randomize")
+    if simulated:
+        table["world"] = world_table(world, description)
+        table["randomization"] = randomization_table(randomize, description)
+    elif world is not None or randomize is not None:
+        raise RobotpsError("--world and --randomize are for simulation: a physical robot is in the world it is in")
+    ends = any(not rule.startswith("speed") for rule in table["stop"])  # a speed may never be reached
+    if table["iterations"] is None and table["budget"] is None and not ends:
+        table["budget"] = BUDGET
+    if table["confirm"] is None:
+        # a small budget is for the search: a quarter of it or less confirms start and result
+        table["confirm"] = CONFIRM if table["budget"] is None else min(CONFIRM, max(2, table["budget"] // 24))
+    if table["prior"] is not None:
+        table["prior"] = _prior(Path(table["prior"]), description.gait_space.starting_at(start.parameters))
+    table |= {"family": table["family"] or start.family, "start": dict(start.parameters)}
+    settings = parse(table, TuneSettings, "tune" if config is None else str(config))
+    with _naming(config):
+        check(description, settings)
+    return description, settings
+
+
+@contextmanager
+def _naming(file: Path | str | None) -> Iterator[None]:
+    """Say with an error which file it came from, where there is one."""
+    try:
+        yield
+    except RobotpsError as error:
+        raise RobotpsError(f"{file}: {error}" if file else str(error)) from None
+
+
+def _prior(path: Path, space: ParameterSpace) -> dict[str, Any]:
+    """What the run of `--prior` found."""
+    with Run.open(path) as run:
+        return Prior.of(run, search_space(run.description, settings_of(run)), space).model_dump()

@@ -1,0 +1,84 @@
+"""A run in one line, read without reading its trials: what a list of many runs shows."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from robotps.database import DATABASE, connect, database_file, explained, is_locked
+
+ARCHIVE_SUFFIX = ".robotps"
+
+State = Literal["in progress", "finished", "unfinished"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Speeds are means over trials on fresh seeds, m/s, None where there were none yet."""
+
+    path: Path
+    robot: str
+    search: str
+    created: str
+    state: State
+    trials: int
+    notes: int
+    initial_speed: float | None
+    best_speed: float | None
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The runs of a folder: folders that hold a run, and archives, by name."""
+    return sorted([file.parent for file in folder.glob(f"*/{DATABASE}")] + list(folder.glob(f"*{ARCHIVE_SUFFIX}")))
+
+
+def summary(path: Path) -> Summary:
+    """Summarise a run's folder or archive; raises RobotpsError where it cannot be read."""
+    database_file(path)
+    with explained(path), closing(connect(path, "ro")) as database:
+        robot = _value(database, "description", "$.name")
+        search = _value(database, "settings", "$.search")
+        confirm = database.execute("SELECT json_extract(value, '$.confirm') FROM meta WHERE key = 'settings'")
+        asked = (confirm.fetchone() or (None,))[0]
+        created = _value(database, "created", "$")
+        start, best = _again(database, "start"), _again(database, "best")
+        trials = database.execute("SELECT count(*) FROM trial").fetchone()[0]
+        notes = database.execute("SELECT count(*) FROM note").fetchone()[0]
+    improved = best.score is not None and start.score is not None and best.score > start.score
+    done = isinstance(asked, int) and best.trials >= asked
+    return Summary(
+        path=path,
+        robot=robot,
+        search=search,
+        created=created,
+        state="in progress" if is_locked(path) else "finished" if done else "unfinished",
+        trials=int(trials),
+        notes=int(notes),
+        initial_speed=start.speed,
+        best_speed=best.speed if improved else start.speed,
+    )
+
+
+@dataclass(frozen=True)
+class _Again:
+    trials: int
+    score: float | None
+    speed: float | None
+
+
+def _again(database: sqlite3.Connection, stage: str) -> _Again:
+    """What the trials of the start, or of the best gait, said."""
+    row = database.execute(
+        "SELECT count(*), avg(score), avg(CASE WHEN score IS NOT NULL THEN json_extract(metrics, '$.speed') END) "
+        "FROM trial JOIN candidate ON candidate.id = trial.candidate WHERE stage = ?",
+        (stage,),
+    ).fetchone()
+    return _Again(*row)
+
+
+def _value(database: sqlite3.Connection, key: str, path: str) -> str:
+    row = database.execute("SELECT json_extract(value, ?) FROM meta WHERE key = ?", (path, key)).fetchone()
+    return "" if row is None or row[0] is None else str(row[0])

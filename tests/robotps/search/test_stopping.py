@@ -1,0 +1,48 @@
+"""Stop rules: each says why, and only when it is so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from robotps.errors import RobotpsError
+from robotps.search.stopping import History, stop_rule
+
+
+def test_budgets_of_trials_and_of_minutes() -> None:
+    assert stop_rule("trials=20")(History(trials=19)) == ""
+    assert stop_rule("trials=20")(History(trials=21)) == "21 trials were run"
+    assert stop_rule("minutes=1.5")(History(seconds=89)) == ""
+    assert "1.6 min" in stop_rule("minutes=1.5")(History(seconds=95))
+
+
+def test_a_target_is_reached_by_an_iteration_not_by_a_lucky_trial() -> None:
+    rule = stop_rule("speed=0.3")
+    assert rule(History([[0.1, 0.9, 0.1]])) != ""
+    assert rule(History([[0.4, 0.4], [0.1, 0.45]])) == ""
+    assert rule(History([])) == rule(History([[]])) == ""
+
+
+def test_no_gain_is_a_test_that_errs_as_often_as_it_says() -> None:
+    rule = stop_rule("no-gain=5")
+    generator = np.random.default_rng(0)
+    flat = [rule(History(generator.normal(1, 0.1, (10, 12)).tolist())) != "" for _ in range(200)]
+    assert np.mean(flat) > 0.9  # one in twenty looks like a gain
+    rising = generator.normal(0, 0.1, (200, 10, 12)) + np.linspace(1, 1.3, 10)[:, None]
+    assert not any(rule(History(each.tolist())) for each in rising)
+    assert rule(History([[1.0]] * 9)) == ""  # too early to tell
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tirals=3", "no stop rule is called 'tirals': known are trials, minutes, speed, no-gain"),
+        ("trials", "expected RULE=NUMBER"),
+        ("trials=few", "expected RULE=NUMBER"),
+        ("no-gain=1", "no-gain must be at least 2"),
+        ("minutes=0", "minutes must be above 0"),
+    ],
+)
+def test_a_rule_that_is_none_is_told_with_the_mend(text: str, said: str) -> None:
+    with pytest.raises(RobotpsError, match=said):
+        stop_rule(text)

@@ -1,0 +1,106 @@
+"""What a gait is worth over many worlds, and worlds that are drawn farther apart as the search succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import AtOnce
+from walking import create, settings, tuning
+
+from robotps.cli.simulation import DrawnWorlds
+from robotps.description import load_description
+from robotps.errors import RobotpsError
+from robotps.performing import Narrowing
+from robotps.run import Run, score_of
+from robotps.settings import Widening, check
+
+KITTY = load_description("dkitty")
+
+
+class Drawn:
+    """Worlds that say how they were drawn; they mean nothing to the robot."""
+
+    def __call__(self, seed: int) -> Mapping[str, Any]:
+        return self.narrowed(1.0)(seed)
+
+    def narrowed(self, width: float) -> Callable[[int], Mapping[str, Any]]:
+        return lambda seed: {"seed": seed, "width": width}
+
+
+def test_the_score_over_worlds_is_the_mean_of_the_worst_share(tmp_path: Path) -> None:
+    asked = settings(repeats=8, tail=0.25, iterations=1)
+    with create(tmp_path / "run", asked) as run:
+        tuning(run, asked, AtOnce()).go()
+        trials = run.trials("search", 0)
+        own = [trial for trial in trials if trial.candidate.id == trials[0].candidate.id]
+    scores = sorted(trial.score or 0.0 for trial in own)
+    assert len(scores) == 8
+    assert score_of(own, tail=0.25).value == pytest.approx(np.mean(scores[:2]))
+    assert score_of(own, tail=0.0).value == scores[0]
+    assert score_of(own).value == pytest.approx(np.mean(scores))
+
+
+def test_a_tail_of_one_trial_is_refused() -> None:
+    with pytest.raises(RobotpsError, match="repeats of 2 or more"):
+        check(KITTY, settings(repeats=1, tail=0.5))
+
+
+def test_candidates_of_an_iteration_share_their_worlds_and_iterations_do_not(tmp_path: Path) -> None:
+    asked = settings()
+    with create(tmp_path / "run", asked) as run:
+        tuning(run, asked, AtOnce(), draw_world=Drawn()).go()
+        seeds = [{trial.seed for trial in run.trials("search", number)} for number in range(3)]
+    assert [len(each) for each in seeds] == [2, 2, 2]
+    assert not seeds[0] & seeds[1]
+
+
+def test_worlds_are_drawn_farther_apart_after_success_and_a_resumed_run_goes_on_alike(tmp_path: Path) -> None:
+    asked = settings(iterations=5, widen={"start": 0.2, "step": 0.3})
+
+    def widths(run: Run) -> list[set[float]]:
+        return [{(trial.world or {})["width"] for trial in run.trials("search", number)} for number in range(5)]
+
+    with create(tmp_path / "whole", asked) as run:
+        tuning(run, asked, AtOnce(), draw_world=Drawn()).go()
+        whole = widths(run)
+        assert {(trial.world or {})["width"] for trial in run.trials("best")} <= {1.0}
+    assert whole == [{0.2}, {0.5}, {0.8}, {1.0}, {1.0}]
+
+    class Stop(Exception):
+        pass
+
+    def stop(progress: Any) -> None:
+        if progress.done == 18:
+            raise Stop
+
+    with create(tmp_path / "parts", asked) as run, pytest.raises(Stop):
+        tuning(run, asked, AtOnce(), draw_world=Drawn(), notify=stop).go()
+    with Run.resume(tmp_path / "parts") as run:
+        tuning(run, asked, AtOnce(), draw_world=Drawn()).go()
+        assert widths(run) == whole
+
+
+def test_the_width_follows_how_many_trials_finished() -> None:
+    widen = Widening(start=0.2)
+    assert widen.after(0.5, ["finished"] * 19 + ["fell"]) == pytest.approx(0.6)
+    assert widen.after(0.5, ["finished"] * 7 + ["fell"] * 3) == 0.5
+    assert widen.after(0.5, ["finished", "fell"]) == pytest.approx(0.4)
+    assert widen.after(0.25, ["fell"]) == 0.2
+    assert widen.after(0.5, ["refused", "fault"]) == 0.5
+    assert Widening().after(1.0, ["fell"]) == 1.0
+
+
+def test_narrowed_worlds_lie_between_the_nominal_one_and_the_draw() -> None:
+    draw = DrawnWorlds(
+        KITTY, {}, {"servo": {"strength_scale": {"uniform": [0.5, 0.9]}, "latency_s": {"choice": [0.03]}}}
+    )
+    assert isinstance(draw, Narrowing)
+    full, half, none = draw(3), draw.narrowed(0.5)(3), draw.narrowed(0.0)(3)
+    assert 0.5 <= full["servo"]["strength_scale"] <= 0.9
+    assert half["servo"]["strength_scale"] == pytest.approx((1 + full["servo"]["strength_scale"]) / 2)
+    assert half["servo"]["latency_s"] == pytest.approx((KITTY.servo.latency + 0.03) / 2)
+    assert none["servo"] == {"latency_s": KITTY.servo.latency}

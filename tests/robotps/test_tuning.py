@@ -1,0 +1,151 @@
+"""A run's course: start, search, finalists, best; the same noise for all; what counts, and what is run again."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import walking
+from walking import OpenWalking, WalkingRobot, create, settings, stride_speed, tuning
+
+import robotps.trial
+from robotps.description import RobotDescription, load_description
+from robotps.gait import Gait, GaitCycle, UnreachableGait, gait_cycle, initial_gait
+from robotps.result import mean_and_interval, result_of
+from robotps.robot import Robot, RobotFault
+from robotps.run import Run, TrialRecord
+from robotps.tuning import FAULTS_BEFORE_GIVING_UP
+from robotps.workers import InThisProcess
+
+
+def tuned(path: Path, open_robot: Any = None, **changed: Any) -> list[TrialRecord]:
+    asked = settings(**changed)
+    with create(path, asked) as run:
+        given = {} if open_robot is None else {"open_robot": open_robot(run.description)}
+        tuning(run, asked, InThisProcess(), **given).go()
+        return run.trials()
+
+
+def test_a_run_scores_the_start_searches_tries_finalists_again_and_confirms_the_best(tmp_path: Path) -> None:
+    trials = tuned(tmp_path / "run", iterations=3, repeats=2, confirm=4, finalists=2, options={"policies": 5})
+    assert Counter(t.candidate.stage for t in trials) == {
+        "start": 4,
+        "search": 3 * 5 * 2,
+        "finalist": (2 + 1) * 2,  # what the search recommends is one more
+        "best": 4,
+    }
+    assert list(dict.fromkeys(t.candidate.stage for t in trials)) == ["start", "search", "finalist", "best"]
+
+
+def test_all_gaits_of_an_iteration_meet_the_same_noise_and_every_other_iteration_another(tmp_path: Path) -> None:
+    trials = tuned(tmp_path / "run")
+    seeds: dict[tuple[str, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for t in trials:
+        seeds[t.candidate.stage, t.candidate.iteration][t.repeat].add(t.seed)
+    assert all(len(own) == 1 for group in seeds.values() for own in group.values())
+    # what is called best meets the noise that the start met, so that the two are compared, and none of the search's
+    assert seeds["best", 0] == seeds["start", 0]
+    drawn = [seed for stage, group in seeds.items() if stage[0] != "best" for own in group.values() for seed in own]
+    assert len(drawn) == len(set(drawn))
+
+
+def test_the_best_is_the_finalist_that_was_best_when_run_again(tmp_path: Path) -> None:
+    tuned(tmp_path / "run", finalists=3)
+    with Run.open(tmp_path / "run") as run:
+        scores: dict[bytes, list[float]] = defaultdict(list)
+        for t in run.trials("finalist"):
+            assert t.score is not None
+            scores[t.candidate.vector.tobytes()].append(t.score)
+        best = run.trials("best")
+        assert best[0].candidate.vector.tobytes() == max(scores, key=lambda vector: float(np.mean(scores[vector])))
+        result = result_of(run)
+        assert result is not None
+        assert (result.best_speed, result.best_speed_ci) == mean_and_interval([t.metrics["speed"] for t in best])
+        assert result.improved
+        assert result.best_speed > result.initial_speed
+
+
+def test_where_no_gait_is_faster_than_the_start_when_run_again_the_start_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = load_description("bittle")
+    of_start = stride_speed(description, gait_cycle(description, initial_gait(description)))
+    monkeypatch.setattr(walking, "stride_speed", lambda robot, motion: -abs(stride_speed(robot, motion) - of_start))
+    tuned(tmp_path / "run", iterations=1)
+    with Run.open(tmp_path / "run") as run:
+        result = result_of(run)
+    assert result is not None
+    assert not result.improved
+    assert result.gait == initial_gait(description)
+    assert result.best_speed == result.initial_speed
+
+
+class Loose(WalkingRobot):
+    """Faulty in the first trials of each seed."""
+
+    failed: ClassVar[Counter[int]] = Counter()
+    times: ClassVar[int] = 1
+
+    def __init__(self, description: Any, seed: int) -> None:
+        super().__init__(description, seed)
+        self.seed = seed
+
+    def stand(self, joints: Any) -> None:
+        Loose.failed[self.seed] += 1
+        if Loose.failed[self.seed] <= Loose.times:
+            raise RobotFault("a cable is loose")
+        super().stand(joints)
+
+
+class OpenLoose(OpenWalking):
+    def __call__(self, world: Mapping[str, Any] | None, seed: int) -> Robot:
+        return Loose(self.description, seed)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_trial_at_fault_is_on_record_without_a_score_and_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    monkeypatch.setattr(Loose, "failed", Counter())
+    monkeypatch.setattr(Loose, "times", times)
+    trials = tuned(tmp_path / "run", OpenLoose)
+    faults = [t for t in trials if t.ending == "fault"]
+    assert faults
+    assert all(t.score is None and t.metrics["reason"] == "a cable is loose" for t in faults)
+    counted = Counter((t.candidate.id, t.repeat) for t in trials if t.score is not None)
+    assert set(counted.values()) == {1}
+    assert {(t.candidate.id, t.repeat) for t in faults} <= set(counted)
+
+
+def test_a_trial_that_is_always_at_fault_is_given_up_and_the_run_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Loose, "failed", Counter())
+    monkeypatch.setattr(Loose, "times", 10**6)
+    trials = tuned(tmp_path / "run", OpenLoose, iterations=1, repeats=1)
+    attempts = Counter((t.candidate.id, t.repeat) for t in trials)
+    assert set(attempts.values()) == {FAULTS_BEFORE_GIVING_UP}
+    with Run.open(tmp_path / "run") as run:
+        assert result_of(run) is None
+
+
+def test_gaits_that_the_robot_cannot_make_are_refused_once_and_the_search_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_quicker(description: RobotDescription, gait: Gait) -> GaitCycle:
+        if gait.parameters["period"] < 0.399:
+            raise UnreachableGait("the rear_left leg reaches no point of its locus")
+        return gait_cycle(description, gait)
+
+    monkeypatch.setattr(robotps.trial, "gait_cycle", no_quicker)
+    trials = tuned(tmp_path / "run", options={"policies": 6})
+    refused = [t for t in trials if t.ending == "refused"]
+    assert {t.candidate.stage for t in refused} == {"search"}
+    assert all(t.score is None and "rear_left" in t.metrics["reason"] for t in refused)
+    assert set(Counter((t.candidate.id, t.repeat) for t in refused).values()) == {1}
+    assert trials[-1].candidate.stage == "best"
+    assert trials[-1].score is not None
