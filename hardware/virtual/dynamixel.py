@@ -16,7 +16,7 @@ from hardware.virtual.dynamixel_memory import (
     DynamixelError,
     Memory,
 )
-from hardware.virtual.dynamixel_packet import BROADCAST, HEADER, LONGEST, STATUS, Parser, crc16, packets
+from hardware.virtual.dynamixel_packet import BROADCAST, HEADER, LONGEST, STATUS, Parser, crc16, packets, statuses
 from hardware.virtual.dynamixel_present import Present
 from hardware.virtual.dynamixel_servo import OVERLOAD_PART, DynamixelServo
 from hardware.virtual.dynamixel_table import DEFAULT_MODEL, MODELS
@@ -67,7 +67,7 @@ class DynamixelBus:
         model = MODELS.get(description.servo.model, MODELS[DEFAULT_MODEL])
         ids = [id_ for leg in LEGS for id_ in wiring.legs[leg].ids]
         zeros = [zero for leg in LEGS for zero in wiring.legs[leg].zeros]
-        table = np.zeros((len(ids), model.size), dtype=np.uint8)
+        self._table = table = np.zeros((len(ids), model.size), dtype=np.uint8)
         self._present = Present(plant, table, model)
         self.servos = [
             DynamixelServo(plant, index, Memory(model, row.data), self._present, id_, wiring.baud, zero)
@@ -251,7 +251,25 @@ class DynamixelBus:
         if len(parameters) < 5:
             return []
         address, length = _words(parameters[:4], 4)
-        return self._replies([self._answer(by_id, id_, address, length) for id_ in parameters[4:]])
+        ids = parameters[4:]
+        alone = self._alone(by_id, ids)
+        if alone and length > 0 and alone[0].memory.is_direct(address, length):
+            self._present.refresh()
+            data = self._table[[servo.index for servo in alone], address : address + length]
+            sent = statuses(ids, [servo.alert for servo in alone], data)
+            return [Reply(servo.return_delay, packet, servo.id) for servo, packet in zip(alone, sent, strict=True)]
+        return self._replies([self._answer(by_id, id_, address, length) for id_ in ids])
+
+    @staticmethod
+    def _alone(by_id: ServosById, ids: bytes) -> list[DynamixelServo]:
+        """The servos that answer to ids, if each has its own for itself; nobody otherwise."""
+        alone = []
+        for id_ in ids:
+            meant = by_id.get(id_, ())
+            if len(meant) != 1 or meant[0][1] or meant[0][0].status_level == 0:
+                return []
+            alone.append(meant[0][0])
+        return alone
 
     def _bulk_read(self, by_id: ServosById, parameters: bytes) -> list[Reply]:
         requests = [parameters[i : i + 5] for i in range(0, len(parameters) - 4, 5)]

@@ -68,9 +68,13 @@ class Memory:
         """
         if length == 0 or address + length > self.model.size:
             raise DynamixelError(ACCESS_ERROR)
-        if address + length <= self.model.indirect[0][0]:
+        if self.is_direct(address, length):
             return range(address, address + length)
         return [self._pointed_at(address + i) for i in range(length)]
+
+    def is_direct(self, address: int, length: int) -> bool:
+        """Whether a block stands for itself."""
+        return address + length <= self.model.indirect[0][0]
 
     def read(self, targets: range | list[int]) -> bytes:
         if isinstance(targets, range):

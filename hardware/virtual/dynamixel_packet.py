@@ -7,12 +7,15 @@ from array import array
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 HEADER = b"\xff\xff\xfd"
 BROADCAST = 0xFE
 STATUS = 0x55
 LONGEST = 1024
 """Bytes of a packet; a longer length field is noise."""
+AROUND_DATA = 11
+"""Bytes of a status packet beside its data."""
 
 
 def _after(word: int) -> int:
@@ -52,7 +55,13 @@ def crc16s(messages: Sequence[bytes]) -> list[int]:
     if length > PLACES or len(messages) == 1 or any(len(message) != length for message in messages):
         return [crc16(message) for message in messages]
     rows = np.frombuffer(b"".join(messages), dtype=np.uint8).reshape(len(messages), length)
-    crcs: list[int] = np.bitwise_xor.reduce(FROM_END.take(PLACE[PLACES - length :] + rows), axis=1).tolist()
+    crcs: list[int] = _crc_of_rows(rows).tolist()
+    return crcs
+
+
+def _crc_of_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Of messages (n, at most PLACES bytes)."""
+    crcs: NDArray[np.uint16] = np.bitwise_xor.reduce(FROM_END.take(PLACE[-rows.shape[1] :] + rows), axis=1)
     return crcs
 
 
@@ -77,6 +86,19 @@ def packets(bodies: Sequence[tuple[int, bytes]]) -> list[bytes]:
         stuffed = stuff(body)
         heads.append(HEADER + bytes((0, id_)) + (len(stuffed) + 2).to_bytes(2, "little") + stuffed)
     return [head + crc.to_bytes(2, "little") for head, crc in zip(heads, crc16s(heads), strict=True)]
+
+
+def statuses(ids: bytes, errors: Sequence[int], data: NDArray[np.uint8]) -> list[bytes]:
+    """A whole status packet from each id, with its error byte and its row of data, (n, size)."""
+    count, size = data.shape
+    rows = np.empty((count, size + AROUND_DATA), dtype=np.uint8)
+    rows[:, :9] = (*HEADER, 0, 0, size + 4 & 0xFF, size + 4 >> 8, STATUS, 0)
+    rows[:, 4], rows[:, 8], rows[:, 9:-2] = list(ids), errors, data
+    if rows.shape[1] > PLACES or rows.tobytes().count(HEADER) > count:  # long, or something to be stuffed
+        return packets([(id_, row[7:-2].tobytes()) for id_, row in zip(ids, rows, strict=True)])
+    rows[:, -2:] = _crc_of_rows(rows[:, :-2]).astype("<u2").view(np.uint8).reshape(count, 2)
+    wire, length = rows.tobytes(), rows.shape[1]
+    return [wire[start : start + length] for start in range(0, len(wire), length)]
 
 
 class Parser:
