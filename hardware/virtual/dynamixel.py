@@ -22,11 +22,7 @@ from hardware.virtual.dynamixel_servo import OVERLOAD_PART, DynamixelServo
 from hardware.virtual.dynamixel_table import DEFAULT_MODEL, MODELS
 from hardware.virtual.plant import Plant
 from hardware.virtual.server import Reply
-from robotps.errors import RobotpsError
-from robotps.legs import LEGS
-
-BOOT_TIME = 0.25
-"""s that a servo is deaf after a reboot (assumption)."""
+from hardware.virtual.servo_bus import ServoBus, mixed, wiring_of
 
 ServosById = dict[int, list[tuple[DynamixelServo, bool]]]
 """Servos that an id means, and whether it is only their secondary id: such an id writes RAM and is not answered."""
@@ -54,27 +50,19 @@ class Status(NamedTuple):
     sender: int
 
 
-class DynamixelBus:
-    """The servos of a robot on one bus. lockstep: every instruction that writes a goal lets a control period pass."""
+class DynamixelBus(ServoBus[DynamixelServo]):
+    """The servos of a robot on one bus."""
 
     def __init__(self, plant: Plant, *, lockstep: bool = False) -> None:
-        description = plant.description
-        wiring = description.wiring
-        if wiring is None:
-            raise RobotpsError(f"{description.name}: the description has no [wiring]: a virtual robot needs its ids")
-        self.plant = plant
-        self.lockstep = lockstep
-        model = MODELS.get(description.servo.model, MODELS[DEFAULT_MODEL])
-        ids = [id_ for leg in LEGS for id_ in wiring.legs[leg].ids]
-        zeros = [zero for leg in LEGS for zero in wiring.legs[leg].zeros]
-        self._table = table = np.zeros((len(ids), model.size), dtype=np.uint8)
-        self._present = Present(plant, table, model)
-        self.servos = [
+        wiring, joints = wiring_of(plant)
+        model = MODELS.get(plant.description.servo.model, MODELS[DEFAULT_MODEL])
+        self._table = np.zeros((len(joints), model.size), dtype=np.uint8)
+        self._present = Present(plant, self._table, model)
+        servos = [
             DynamixelServo(plant, index, Memory(model, row.data), self._present, id_, wiring.baud, zero)
-            for index, (id_, zero, row) in enumerate(zip(ids, zeros, table, strict=True))
+            for index, ((id_, zero), row) in enumerate(zip(joints, self._table, strict=True))
         ]
-        for servo in self.servos:
-            servo.boot_time = 0.0 if lockstep else BOOT_TIME
+        super().__init__(plant, servos, lockstep=lockstep)
         plant.listeners.append(self._supervise)
         self._parser = Parser()
         self._hearing: tuple[Any, Listeners] = None, Listeners([], {})
@@ -86,21 +74,6 @@ class DynamixelBus:
             BULK_WRITE: self._bulk_write,
             FAST_BULK_READ: self._fast_bulk_read,
         }
-
-    @property
-    def time(self) -> float:
-        return self.plant.time
-
-    def advance(self, seconds: float) -> None:
-        self.plant.advance(seconds)
-
-    def power_cycle(self) -> None:
-        """Every servo starts anew."""
-        for servo in self.servos:
-            servo.boot()
-
-    def spontaneous(self) -> Sequence[Reply]:
-        return ()
 
     def feed(self, data: bytes, baud: int) -> Sequence[Reply]:
         """Bytes from the host at a baud rate, and the servos' answers in their order on the wire."""
@@ -215,10 +188,6 @@ class DynamixelBus:
         body = bytes((STATUS, error | servo.alert)) + data
         return Status(servo.return_delay, servo.id if id_ is None else id_, body, servo.id)
 
-    def _step(self, goal: bool) -> None:
-        if goal and self.lockstep:
-            self.plant.advance_period()
-
     @staticmethod
     def _replies(answers: Sequence[Sequence[Status]]) -> list[Reply]:
         """What is heard of answers; servos with the same id answer at once."""
@@ -232,7 +201,7 @@ class DynamixelBus:
                 replies.append(Reply(together[0].delay, next(data), together[0].sender))
             elif together:
                 delay = min(status.delay for status in together)
-                replies.append(Reply(delay, _mixed([next(data) for _ in together]), together[0].sender))
+                replies.append(Reply(delay, mixed([next(data) for _ in together]), together[0].sender))
         return replies
 
     # --- instructions to several servos
@@ -335,15 +304,6 @@ class DynamixelBus:
                 except DynamixelError:  # what a servo refuses is lost in silence
                     continue
         self._step(goal)
-
-
-def _mixed(packets: Sequence[bytes]) -> bytes:
-    """What is heard of packets that are sent at once: on the wire a low level wins."""
-    mixed = bytearray(max(packets, key=len))
-    for packet in packets:
-        for i, byte in enumerate(packet):
-            mixed[i] &= byte
-    return bytes(mixed)
 
 
 def _by_id(servos: Sequence[DynamixelServo]) -> ServosById:

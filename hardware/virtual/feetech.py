@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from hardware.virtual.feetech_servo import FeetechServo
 from hardware.virtual.plant import Plant
 from hardware.virtual.server import Reply
-from robotps.errors import RobotpsError
-from robotps.legs import LEGS
+from hardware.virtual.servo_bus import ServoBus, mixed, wiring_of
 
 HEADER = b"\xff\xff"
 BROADCAST = 0xFE
 SAME_BAUD = 0.03
-BOOT_TIME = 0.25
-"""s that a servo is deaf after a restart (assumption)."""
 PING, READ, WRITE, REG_WRITE, ACTION, RESET, REBOOT, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 6, 8, 0x82, 0x83
 
 
@@ -62,41 +59,15 @@ class Parser:
             del buffer[:1]
 
 
-class FeetechBus:
-    """The servos of a robot on one bus. lockstep: every instruction that writes a goal lets a control period pass."""
+class FeetechBus(ServoBus[FeetechServo]):
+    """The servos of a robot on one bus."""
 
     def __init__(self, plant: Plant, *, lockstep: bool = False) -> None:
-        description = plant.description
-        wiring = description.wiring
-        if wiring is None:
-            raise RobotpsError(f"{description.name}: the description has no [wiring]: a virtual robot needs its ids")
-        self.plant = plant
-        self.lockstep = lockstep
-        ids = [id_ for leg in LEGS for id_ in wiring.legs[leg].ids]
-        zeros = [zero for leg in LEGS for zero in wiring.legs[leg].zeros]
-        self.servos = [
-            FeetechServo(plant, index, id_, wiring.baud, zero)
-            for index, (id_, zero) in enumerate(zip(ids, zeros, strict=True))
-        ]
-        for servo in self.servos:
-            servo.boot_time = 0.0 if lockstep else BOOT_TIME
+        wiring, joints = wiring_of(plant)
+        servos = [FeetechServo(plant, index, id_, wiring.baud, zero) for index, (id_, zero) in enumerate(joints)]
+        super().__init__(plant, servos, lockstep=lockstep)
         plant.listeners.append(self._supervise)
         self._parser = Parser()
-
-    @property
-    def time(self) -> float:
-        return self.plant.time
-
-    def advance(self, seconds: float) -> None:
-        self.plant.advance(seconds)
-
-    def power_cycle(self) -> None:
-        """Every servo starts anew."""
-        for servo in self.servos:
-            servo.boot()
-
-    def spontaneous(self) -> Sequence[Reply]:
-        return ()
 
     def feed(self, data: bytes, baud: int) -> Sequence[Reply]:
         """Bytes from the host at a baud rate, and the servos' answers in their order on the wire."""
@@ -169,17 +140,10 @@ class FeetechBus:
                 goal |= servo.write(address, parameters[at + 1 : at + size])
         self._step(goal)
 
-    def _step(self, goal: bool) -> None:
-        if goal and self.lockstep:
-            self.plant.advance_period()
-
 
 def _together(answers: Sequence[Reply]) -> list[Reply]:
     """Servos with the same id answer at once; on the wire a low level wins."""
     if len(answers) <= 1:
         return list(answers)
-    mixed = bytearray(max((answer.data for answer in answers), key=len))
-    for answer in answers:
-        for i, byte in enumerate(answer.data):
-            mixed[i] &= byte
-    return [Reply(min(answer.delay for answer in answers), bytes(mixed), answers[0].sender)]
+    heard = mixed([answer.data for answer in answers])
+    return [Reply(min(answer.delay for answer in answers), heard, answers[0].sender)]

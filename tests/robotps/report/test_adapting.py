@@ -9,26 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import figure, page_of
 
-from robotps.report import write_report
 from robotps.rounds import Model, Round, tables, write_model, write_round
 from robotps.run import Run
 
 MakeRun = Callable[..., Path]
-
-
-def page_of(*paths: Path) -> str:
-    runs = [Run.open(path) for path in paths]
-    out = paths[0].parent / "report.html"
-    write_report(runs, out)
-    for run in runs:
-        run.close()
-    return out.read_text(encoding="utf-8")
-
-
-def figure(page: str, title: str) -> str:
-    (found,) = [svg for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if f">{title}</title>" in svg]
-    return found
 
 
 @pytest.fixture

@@ -9,31 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pages import figure, page_of
 
 from robotps.history import history
-from robotps.report import write_report
 from robotps.run import Run, add_note
 
 MakeRun = Callable[..., Path]
 
 
-def _page(*paths: Path) -> str:
-    runs = [Run.open(path) for path in paths]
-    out = paths[0].parent / "report.html"
-    write_report(runs, out)
-    for run in runs:
-        run.close()
-    return out.read_text(encoding="utf-8")
-
-
-def _figure(page: str, title: str) -> str:
-    (found,) = [svg for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if f">{title}</title>" in svg]
-    return found
-
-
 def test_every_trial_of_the_search_is_a_point_named_by_its_number(make_run: MakeRun) -> None:
     path = make_run(world={}, repeats=2)
-    curve = _figure(_page(path), "Learning curve")
+    curve = figure(page_of(path), "Learning curve")
     with Run.open(path) as run:
         searched = run.trials("search")
     points = re.findall(r'<circle class="trial"[^>]*><title>trial (\d+), iteration (\d+): ([\d.]+)', curve)
@@ -44,7 +30,7 @@ def test_every_trial_of_the_search_is_a_point_named_by_its_number(make_run: Make
 
 def test_a_report_says_speeds_with_intervals_and_every_parameter_of_start_and_best(make_run: MakeRun) -> None:
     path = make_run(world={}, iterations=6)
-    page = _page(path)
+    page = page_of(path)
     from robotps.result import result_of
 
     with Run.open(path) as run:
@@ -65,7 +51,7 @@ def test_a_report_says_speeds_with_intervals_and_every_parameter_of_start_and_be
 
 
 def test_every_picture_has_a_name_and_nothing_is_loaded_from_elsewhere(make_run: MakeRun) -> None:
-    page = _page(make_run(world={}))
+    page = page_of(make_run(world={}))
     pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert len(pictures) > 15
     for picture in pictures:
@@ -82,7 +68,7 @@ def test_every_picture_has_a_name_and_nothing_is_loaded_from_elsewhere(make_run:
 def test_words_of_a_person_are_shown_not_run(make_run: MakeRun) -> None:
     path = make_run(world={}, iterations=1)
     add_note(path, "<script>alert('x')</script> & more")
-    page = _page(path)
+    page = page_of(path)
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; more" in page
     assert "<script" not in page
 
@@ -100,27 +86,27 @@ def test_failures_are_counted_by_kind_with_their_reason(make_run: MakeRun) -> No
     database.execute("UPDATE trial SET ending = 'fault', score = NULL WHERE id = 8")
     database.commit()
     database.close()
-    page = _page(path)
+    page = page_of(path)
     rows = re.findall(r"<tr><td>(fell|fault)</td><td>([^<]*)</td><td class=\"number\">(\d+)</td>", page)
     assert rows == [("fell", "body sank to … mm at … s", "2"), ("fault", "", "1")]
 
 
 def test_a_physical_run_shows_timing_and_bus(make_run: MakeRun) -> None:
     path = make_run(world=None, iterations=1)
-    page = _page(path)
+    page = page_of(path)
     with Run.open(path) as run:
         count = run.count()
     assert "Timing and bus" in page
     assert f"{min(count, 60)} trials on the robot" in page
     assert re.search(r"<td class=\"number\">100\.0</td><td class=\"number\">10\.0</td>", page)
-    assert "Timing and bus" not in _page(make_run("simulated", world={}, iterations=1))
+    assert "Timing and bus" not in page_of(make_run("simulated", world={}, iterations=1))
 
 
 def test_runs_are_compared_over_trials_and_over_minutes(make_run: MakeRun) -> None:
     one, two = make_run("one", world={}), make_run("two", world={}, search="hill-climbing", repeats=2)
-    page = _page(one, two)
+    page = page_of(one, two)
     for title in ("Runs compared over trials of the search", "Runs compared over minutes the robot walked"):
-        assert len(re.findall(r'<path class="line s\d"', _figure(page, title))) == 2
+        assert len(re.findall(r'<path class="line s\d"', figure(page, title))) == 2
     assert "hill-climbing" in page
     assert 'id="run-2"' in page
 
@@ -138,8 +124,8 @@ def test_minutes_are_those_the_robot_walked(make_run: MakeRun) -> None:
 def test_a_run_in_progress_is_reported_as_such(make_run: MakeRun) -> None:
     path = make_run(world={}, iterations=2)
     with Run.resume(path):
-        assert "in progress." in _page(path)
-    assert "finished." in _page(path)
+        assert "in progress." in page_of(path)
+    assert "finished." in page_of(path)
 
 
 def test_a_run_without_a_single_trial_has_a_report(tmp_path: Path) -> None:
@@ -148,14 +134,14 @@ def test_a_run_without_a_single_trial_has_a_report(tmp_path: Path) -> None:
 
     with Run.create(tmp_path / "run", TuneSettings(family="trot").model_dump(mode="json"), load_description("bittle")):
         pass
-    assert "No trial of the search has ended yet" in _page(tmp_path / "run")
+    assert "No trial of the search has ended yet" in page_of(tmp_path / "run")
 
 
 def test_a_page_opens_in_a_browser_in_light_and_dark_and_asks_the_network_for_nothing(
     make_run: MakeRun, browser: Any
 ) -> None:
     path = make_run(world={})
-    _page(path)
+    page_of(path)
     browser.open((path.parent / "report.html").as_uri())
     paper = {}
     for scheme in ("light", "dark"):
