@@ -17,7 +17,6 @@ from hardware.fleet import AtPort
 from robotps.cluster import LOOPBACK, quietly, scheduler_at, worker_options
 from robotps.errors import RobotpsError, require
 from robotps.gait import Gait
-from robotps.nodes import working
 from robotps.robot import Robot, RobotFault, Telemetry
 from robotps.trial import Trial, TrialSettings, run_trial
 
@@ -157,9 +156,8 @@ async def _serve(robot: RobotHere, there: dict[str, object], host: str | None, t
 
     while True:
         try:
-            options = worker_options(there, host)
-            async with working(
-                Worker(there["address"], name=robot.member.name, resources={RESOURCE: 1}, **options)
+            async with Worker(
+                there["address"], name=robot.member.name, resources={RESOURCE: 1}, **worker_options(there, host)
             ) as worker:
                 tell(f"working for {there['address']}")
                 finished = asyncio.ensure_future(worker.finished())

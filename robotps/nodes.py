@@ -6,10 +6,8 @@ Both listen on this machine only, unless there are certificates; neither has a w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from robotps.certificates import security
 from robotps.cluster import LOOPBACK, NO_PAGES, on_loopback, quietly, scheduler_at, worker_options
@@ -17,21 +15,6 @@ from robotps.errors import RobotpsError, require
 
 _PAUSE = 2.0
 """s between two attempts to reach a scheduler that is away."""
-_CLOSING = 20.0
-"""s that closing may take, which waits for others that may be closing too."""
-
-
-@asynccontextmanager
-async def working(worker: Any) -> AsyncIterator[Any]:
-    """A Dask worker or nanny at work. However it closes, being cancelled stays being cancelled."""
-    await worker
-    try:
-        yield worker
-    finally:
-        closing = asyncio.ensure_future(worker.close())
-        done, _ = await asyncio.wait([closing], timeout=_CLOSING)
-        for each in done:
-            each.exception()  # looked at, or it would be told of later
 
 
 async def serve_scheduler(host: str, port: int, certificates: Path | None, ready: Callable[[str], None]) -> None:
@@ -75,7 +58,7 @@ async def serve_workers(
     async def one() -> None:
         while True:
             try:
-                async with working(Nanny(there["address"], **worker_options(there, host))) as nanny:
+                async with Nanny(there["address"], **worker_options(there, host)) as nanny:
                     tell(f"working for {there['address']}")
                     await nanny.finished()
             except (OSError, asyncio.TimeoutError) as error:
