@@ -22,17 +22,15 @@ _JUMP = 0.5
 """rad from one point of a way to the next that are no way any more: the knee would change sides."""
 _LOWEST = 0.4
 """Height of the body over its feet that is tried at the least, as a share of where it stands."""
+_MARGIN = 0.06
+"""rad kept from the joints' ends: the zeros of a robot that is not calibrated may be off by as much, and a servo that
+pushes against a stop overloads."""
 
 
 def gathered(description: RobotDescription) -> FloatArray:
     """Joint angles (n,), rad, with every foot under its hip and the body as low over the feet as that goes."""
     standing = gait_cycle(description, initial_gait(description)).standing
-    low = []
-    for chain, leg in _legs(description, standing):
-        under = chain.forward(leg[None, :])[0]
-        under[0] = chain.hip[0]
-        low.append(_lowered(chain, chain.inverse(under[None, :], near=leg)[0][0]))
-    return np.concatenate(low)
+    return np.concatenate([_lowered(chain, _under_hip(chain, leg)) for chain, leg in _legs(description, standing)])
 
 
 def lowered(description: RobotDescription, standing: FloatArray) -> FloatArray:
@@ -56,16 +54,33 @@ def along_feet(description: RobotDescription, start: FloatArray, end: FloatArray
     return np.concatenate(ways, axis=1)
 
 
+def _under_hip(chain: LegKinematics, angles: FloatArray) -> FloatArray:
+    """The leg's angles with its foot under the hip, as high as it is or, where the leg cannot fold so far, deeper."""
+    _, y, z = chain.forward(angles[None, :])[0]
+    for deeper in np.linspace(1.0, 2.0, _STEPS):
+        under = _reaching(chain, np.array([chain.hip[0], y, chain.hip[2] + deeper * (z - chain.hip[2])]), angles)
+        if under is not None:
+            return under
+    return angles
+
+
 def _lowered(chain: LegKinematics, angles: FloatArray) -> FloatArray:
     """The leg's angles with its foot drawn up straight towards the hip, as far as that goes without a jump."""
     foot = chain.forward(angles[None, :])[0]
     up = np.array([0.0, 0.0, chain.hip[2] - foot[2]])
     for share in np.linspace(0.0, 1 - _LOWEST, _STEPS)[1:]:
-        tried, distance = chain.inverse((foot + share * up)[None, :], near=angles)
-        if distance[0] > REACHED or np.abs(tried[0] - angles).max() > _JUMP:
+        higher = _reaching(chain, foot + share * up, angles)
+        if higher is None or np.abs(higher - angles).max() > _JUMP:
             break
-        angles = tried[0]
+        angles = higher
     return angles
+
+
+def _reaching(chain: LegKinematics, foot: FloatArray, near: FloatArray) -> FloatArray | None:
+    """The leg's angles for a place of its foot; None where it is out of reach, or only with a joint at its end."""
+    (angles,), (distance,) = chain.inverse(foot[None, :], near=near)
+    room = np.minimum(angles - chain.lower, chain.upper - angles).min()
+    return None if distance > REACHED or room < _MARGIN else angles
 
 
 def _legs(description: RobotDescription, joints: FloatArray) -> Iterator[tuple[LegKinematics, FloatArray]]:
