@@ -146,8 +146,11 @@ class Bus(ABC):
     def stop_watchdog(self) -> None:  # noqa: B027
         """No more watchdog; a tripped one is cleared."""
 
-    def upload(self, cycle: IntArray, period: float) -> None:
-        """Hand over a cycle of goals, steps (n_samples, n), for the device to repeat every `period` s by itself."""
+    def upload(self, cycle: FloatArray, period: float) -> tuple[IntArray, float]:
+        """Hand over a cycle of goals, steps not yet rounded (n_samples, n), to be repeated every `period` s on board.
+
+        Returns what the device can play of it: steps, (n_frames, n), and its period, s.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not run cycles by itself")
 
 

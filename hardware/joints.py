@@ -60,9 +60,14 @@ class JointMap:
         joints.upper = joints.to_angles(joints.upper_steps)
         return joints
 
+    def exact_steps(self, angles: FloatArray) -> FloatArray:
+        """Servo steps and fractions of them, shape as given."""
+        steps: FloatArray = self.zero + self.scale * angles
+        return steps
+
     def to_steps(self, angles: FloatArray) -> IntArray:
         """The nearest servo steps, shape as given."""
-        return np.rint(self.zero + self.scale * angles).astype(np.int64)
+        return np.rint(self.exact_steps(angles)).astype(np.int64)
 
     def to_angles(self, steps: IntArray | FloatArray) -> FloatArray:
         """Joint angles, rad, shape as given."""

@@ -17,6 +17,7 @@ import numpy as np
 from hardware.bus import Bus, IntArray, Reading, ServoInfo
 from hardware.faults import HardwareFault, LinkLost
 from hardware.port import Port
+from robotps.errors import RobotpsError
 from robotps.parameters import FloatArray
 
 JOINTS = 16
@@ -243,23 +244,31 @@ class OpenCatBus(Bus):
             self._stream(False)
         self.command(indexed(self.ids, steps), _ACKNOWLEDGED)
 
-    def upload(self, cycle: IntArray, period: float) -> None:
+    def upload(self, cycle: FloatArray, period: float) -> tuple[IntArray, float]:
         """See Bus. The cycle is resampled at the board's own frames."""
+        frames = self.frames(cycle, period)
         self._read_voltage()
-        self.command(skill(self.frames(cycle, period)), _ACKNOWLEDGED)
+        on_board = np.zeros((len(frames), len(WALKING)), dtype=np.int64)
+        on_board[:, np.array(self.ids) - WALKING.start] = frames
+        self.command(skill(on_board), _ACKNOWLEDGED)
         self._stream(True)
+        return frames, len(frames) * FRAME
 
-    def frames(self, cycle: IntArray, period: float) -> IntArray:
-        """A cycle of goals, degrees, (n_samples, n), at the board's frame rate, in its joint order: (n_frames, 8)."""
-        n = min(max(2, round(period / FRAME)), MAX_FRAMES)
+    def frames(self, cycle: FloatArray, period: float) -> IntArray:
+        """A cycle of goals, degrees, (n_samples, n), at the board's own frame rate: (n_frames, n).
+
+        Raises RobotpsError for a period of more frames than a board holds.
+        """
+        n = max(2, round(period / FRAME))
+        if n > MAX_FRAMES:
+            raise RobotpsError(
+                f"a gait's period of {period:g} s is too long for an OpenCat board: it holds {MAX_FRAMES * FRAME:g} s"
+            )
         place = np.arange(n) * len(cycle) / n
         index = place.astype(int)
         share = (place - index)[:, None]
-        samples = cycle[index] + share * (cycle[(index + 1) % len(cycle)] - cycle[index])
-        frames = np.zeros((n, len(WALKING)), dtype=np.int64)
-        for column, id_ in enumerate(self.ids):
-            frames[:, id_ - WALKING.start] = np.round(samples[:, column])
-        return frames
+        goals: FloatArray = cycle[index] + share * (cycle[(index + 1) % len(cycle)] - cycle[index])
+        return np.rint(goals).astype(np.int64)
 
     def _stream(self, on: bool) -> None:
         self._orientation = np.full(4, np.nan)  # that of the motion before, which may have ended on its side

@@ -287,16 +287,17 @@ class SerialRobot(Robot):
     def _on_board(self, motion: Cyclic, seconds: float, timing: LoopTiming) -> Iterator[Observation]:
         """The device plays the cycle; what it senses is read every control period."""
         safety, bus = self.safety, self.safety.bus
-        sent = safety.upload(motion.joints, motion.period)
+        sent, period = safety.upload(motion.joints, motion.period)
         clock = self._begin(seconds, timing)
         before = -self.description.control_period
         while (start := clock.start_cycle()) < seconds - 1e-6:
             reading = bus.read()
             moment = clock.stamp(reading)
-            frame = int(moment / motion.period % 1.0 * len(sent))
+            phase = moment / period % 1.0
             self._judge(reading, start - before, timing)
             before = start
-            yield self._observe(moment, motion.joints[frame], sent[frame], reading, clock.late)
+            commanded, frame = motion.joints[int(phase * len(motion.joints))], sent[int(phase * len(sent))]
+            yield self._observe(moment, commanded, frame, reading, clock.late)
 
     def _begin(self, seconds: float, timing: LoopTiming) -> Clock:
         period = self.description.control_period

@@ -29,6 +29,8 @@ BAD_CYCLES = 0.05
 WATCHDOG = 0.3
 POLL_EVERY = 5
 """Cycles from one servo's slow poll to the next servo's."""
+CLOSED = 1e-3
+"""rad that an uploaded cycle's end may be too far from its beginning: less than a servo's step."""
 
 
 class SafetyLimits(FileModel):
@@ -142,10 +144,7 @@ class Safety:
         target = np.asarray(target, dtype=np.float64)
         if target.shape != self._sent.shape:
             raise ValueError(f"a target has one angle for each of {len(self._sent)} joints, not shape {target.shape}")
-        if not np.isfinite(target).all():
-            raise HardwareFault(
-                f"the motion asks {self._label(~np.isfinite(target))} for an angle that is not a number"
-            )
+        self._must_be_numbers(target)
         step = (self.limits.slow_speed if slow else self.max_speed) * seconds
         target = np.minimum(np.maximum(target, self.joints.lower), self.joints.upper)
         target = np.minimum(np.maximum(target, self._goal - step), self._goal + step)
@@ -161,15 +160,17 @@ class Safety:
         self._goal = goal
         return steps
 
-    def upload(self, cycle: FloatArray, period: float) -> FloatArray:
-        """Have the device play a cycle, (n_samples, n), by itself; clipped like `send`; what was really sent."""
+    def upload(self, cycle: FloatArray, period: float) -> tuple[FloatArray, float]:
+        """Have the device play a cycle, (n_samples, n), every `period` s by itself, clipped like `send`.
+
+        Returns what it really plays, rad, (n_frames, n), and how long once round really takes, s.
+        """
         self._may_move()
+        self._must_be_numbers(cycle)
         cycle = np.clip(cycle, self.joints.lower, self.joints.upper)
-        step = np.abs(np.diff(cycle, axis=0, append=cycle[:1])).max()
-        shortest = step * len(cycle) / self.max_speed
-        steps = np.clip(self.joints.to_steps(cycle), *self.bus.step_limits)
-        self.bus.upload(steps, max(period, shortest))
-        return self.joints.to_angles(steps)
+        cycle = followed(cycle, self.max_speed * period / len(cycle))
+        steps, period = self.bus.upload(np.clip(self.joints.exact_steps(cycle), *self.bus.step_limits), period)
+        return self.joints.to_angles(steps), period
 
     def start_watchdog(self) -> None:
         """From here on the servos stop when they hear nothing: by themselves, or the host sees to it.
@@ -295,6 +296,12 @@ class Safety:
     def _label(self, which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> str:
         return ", ".join(self.bus.label(self.joints.ids[index]) for index in np.flatnonzero(which))
 
+    def _must_be_numbers(self, angles: FloatArray) -> None:
+        rows = np.isfinite(angles).reshape(-1, len(self._sent))
+        if not rows.all():
+            wrong = self._label(~np.logical_and.reduce(rows))
+            raise HardwareFault(f"the motion asks {wrong} for an angle that is not a number")
+
     def _may_move(self) -> None:
         if self.stopped:
             raise HardwareFault(self.stopped)
@@ -315,3 +322,14 @@ class Safety:
             by_reason.setdefault(why, []).append(self.bus.label(id_))
         self.energised = False
         return [f"{', '.join(servos)}: {why}" for why, servos in by_reason.items()]
+
+
+def followed(cycle: FloatArray, step: float) -> FloatArray:
+    """A cycle as a joint follows it again and again that moves by `step` a sample at most; shape (n_samples, n)."""
+    path = np.empty_like(cycle)
+    last = cycle[-1]
+    while True:
+        for row, target in enumerate(cycle):
+            path[row] = last = np.minimum(np.maximum(target, last - step), last + step)
+        if np.abs(path[0] - last).max() <= step + CLOSED:
+            return path

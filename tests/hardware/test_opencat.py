@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from hardware import opencat
 from hardware.faults import HardwareFault
+from hardware.joints import JointMap
 from hardware.opencat import OpenCatBus
 from hardware.port import Port
+from hardware.safety import Safety, SafetyLimits
+from robotps.description import load_description
+from robotps.errors import RobotpsError
+from robotps.gait import gait_cycle, initial_gait
 
 JOINTS = {8: "front_left_shoulder", 12: "front_left_knee", 9: "front_right_shoulder", 13: "front_right_knee"}
 
@@ -86,20 +91,55 @@ def test_balance_is_off_before_anything_moves_and_after_a_rest(bus: OpenCatBus, 
     assert board.commands[-1] == b"gb"
 
 
+def uploaded(board: Board) -> tuple[bytes, np.ndarray]:
+    """Header and frames, (n_frames, 8), of the gait that the board was given last."""
+    upload = next(command for command in reversed(board.commands) if command[:1] == b"K")
+    return upload[1:5], np.frombuffer(upload[5:], dtype=np.int8).reshape(-1, 8)
+
+
 def test_an_uploaded_gait_has_the_boards_frames_and_order(bus: OpenCatBus, board: Board) -> None:
     phase = np.arange(64) / 64 * 2 * math.pi
     cycle = np.stack([30 * np.sin(phase), np.full(64, 5.0), np.full(64, -7.0), 10 * np.cos(phase)], axis=1)
-    bus.upload(cycle, 0.55)
-    upload = next(command for command in board.commands if command[:1] == b"K")
-    period, roll, pitch, ratio = upload[1:5]
+    played, played_period = bus.upload(cycle, 0.552)
+    (period, roll, pitch, ratio), frames = uploaded(board)
     assert (period, roll, pitch, ratio) == (50, 0, 0, 1)
-    frames = np.frombuffer(upload[5:], dtype=np.int8).reshape(50, 8)
     time = np.arange(50) / 50 * 2 * math.pi
     np.testing.assert_allclose(frames[:, 0], 30 * np.sin(time), atol=0.6)  # joint 8
     np.testing.assert_allclose(frames[:, 1], -7)  # joint 9
     np.testing.assert_allclose(frames[:, 4], 5)  # joint 12
     np.testing.assert_allclose(frames[:, 5], 10 * np.cos(time), atol=0.6)  # joint 13
-    assert board.commands[-1] == b"gP"
+    np.testing.assert_array_equal(played, frames[:, [0, 4, 1, 5]])
+    assert played_period == pytest.approx(0.55)
+
+
+def test_goals_are_rounded_to_degrees_once(bus: OpenCatBus, board: Board) -> None:
+    cycle = np.tile([[0.4], [0.4], [0.8], [0.8]], (1, 4))  # rounded first, the frame between would be half-way to 1
+    bus.upload(cycle, 8 * opencat.FRAME)
+    np.testing.assert_array_equal(uploaded(board)[1][:, 0], [0, 0, 0, 1, 1, 1, 1, 1])
+
+
+def test_a_gait_too_long_for_a_board_is_refused_not_hurried(bus: OpenCatBus, board: Board) -> None:
+    bus.upload(np.zeros((64, 4)), 1.37)
+    with pytest.raises(RobotpsError, match=r"2 s is too long for an OpenCat board: it holds 1\.375 s"):
+        bus.upload(np.zeros((64, 4)), 2.0)
+
+
+def test_a_gait_that_its_servos_cannot_follow_keeps_its_period(device, board: Board) -> None:
+    bittle = load_description("bittle")
+    joints = JointMap(bittle, 360, (-125, 125))
+    port = Port(device.name, 115200)
+    port.open()
+    safety = Safety(
+        OpenCatBus(port, dict(zip(joints.ids, joints.names, strict=True)), ""), joints, bittle.servo, SafetyLimits()
+    )
+    cycle = gait_cycle(bittle, initial_gait(bittle))
+    asked = np.abs(np.diff(cycle.joints, axis=0)).max() * len(cycle.joints) / cycle.period
+    assert asked > bittle.servo.no_load_speed, "else this tests nothing"
+    safety.energised = True
+    _, period = safety.upload(cycle.joints, cycle.period)
+    port.close()
+    assert period == pytest.approx(cycle.period, abs=opencat.FRAME / 2)
+    assert len(uploaded(board)[1]) == round(cycle.period / opencat.FRAME)
 
 
 @given(st.lists(st.lists(st.integers(-250, 250), min_size=8, max_size=8), min_size=2, max_size=125))

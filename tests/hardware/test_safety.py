@@ -232,15 +232,58 @@ def test_servos_that_did_not_let_go_are_named(safety: Safety) -> None:
     assert safety.release() == ["front_left_thigh (servo 21): no answer"]
 
 
-def test_an_uploaded_cycle_is_clipped_like_everything_else(safety: Safety, bus: FakeBus) -> None:
-    uploads = []
-    bus.upload = lambda cycle, period: uploads.append((cycle, period))  # type: ignore[method-assign]
-    phase = np.arange(64)[:, None] / 64 * 2 * np.pi
-    safety.upload(3 * np.sin(phase) * np.ones(N), 0.2)
+@pytest.fixture
+def uploads(bus: FakeBus) -> list[tuple[np.ndarray, float]]:
+    """What was uploaded, in steps; the device plays it rounded to whole ones, a little slower."""
+    uploaded = []
+
+    def upload(cycle, period):
+        uploaded.append((cycle, period))
+        return np.rint(cycle).astype(int), 1.01 * period
+
+    bus.upload = upload  # type: ignore[method-assign]
+    return uploaded
+
+
+PHASE = np.arange(64)[:, None] / 64 * 2 * np.pi * np.ones(N)
+
+
+def test_an_uploaded_cycle_is_clipped_like_everything_else(safety: Safety, uploads: list) -> None:
+    safety.upload(3 * np.sin(PHASE), 0.2)
     cycle, period = uploads[0]
     angles = safety.joints.to_angles(cycle)
     assert angles.max() <= max(joint.upper for joint in DKITTY.joints) + 1e-3
-    assert np.abs(np.diff(angles, axis=0)).max() <= DKITTY.servo.no_load_speed * period / 64 + 2e-3
+    speeds = np.abs(np.diff(angles, axis=0, append=angles[:1])) * 64 / period
+    assert speeds.max() <= DKITTY.servo.no_load_speed * 1.01
+    assert period == 0.2, "a gait of another period is another gait"
+
+
+@pytest.mark.parametrize(("amplitude", "period"), [(0.3, 0.5), (0.8, 0.4)])
+def test_an_uploaded_cycle_is_what_the_control_loop_would_have_sent(
+    safety: Safety, bus: FakeBus, uploads: list, amplitude: float, period: float
+) -> None:
+    cycle = amplitude * np.sin(PHASE + 0.3 * np.sin(2 * PHASE))
+    safety.upload(cycle, period)
+    for _ in range(3):
+        sent = [safety.send(target, period / 64) for target in cycle]
+    np.testing.assert_allclose(safety.joints.to_angles(uploads[0][0]), sent, atol=5e-3)
+
+
+def test_an_upload_tells_what_the_device_really_plays(safety: Safety, uploads: list) -> None:
+    played, period = safety.upload(0.2 * np.sin(PHASE), 0.5)
+    np.testing.assert_array_equal(played, safety.joints.to_angles(np.rint(uploads[0][0])))
+    np.testing.assert_allclose(
+        played, np.clip(0.2 * np.sin(PHASE), safety.joints.lower, safety.joints.upper), atol=1e-3
+    )
+    assert period == pytest.approx(0.505)
+
+
+def test_a_cycle_with_an_angle_that_is_no_number_is_not_uploaded(safety: Safety, uploads: list) -> None:
+    cycle = np.zeros((64, N))
+    cycle[40, 3] = np.nan
+    with pytest.raises(HardwareFault, match=DKITTY.joint_names[3]):
+        safety.upload(cycle, 0.5)
+    assert not uploads
 
 
 def test_nothing_else_sends_to_a_bus() -> None:
