@@ -245,13 +245,14 @@ class OpenCatBus(Bus):
         self.command(indexed(self.ids, steps), _ACKNOWLEDGED)
 
     def upload(self, cycle: FloatArray, period: float) -> tuple[IntArray, float]:
-        """See Bus. The cycle is resampled at the board's own frames."""
+        """See Bus. The upload comes last: newer firmware ends a gait at the next command of any kind."""
         frames = self.frames(cycle, period)
         self._read_voltage()
+        self._stream(True)
         on_board = np.zeros((len(frames), len(WALKING)), dtype=np.int64)
         on_board[:, np.array(self.ids) - WALKING.start] = frames
         self.command(skill(on_board), _ACKNOWLEDGED)
-        self._stream(True)
+        self._heard = time.monotonic()
         return frames, len(frames) * FRAME
 
     def frames(self, cycle: FloatArray, period: float) -> IntArray:

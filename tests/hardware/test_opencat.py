@@ -118,6 +118,13 @@ def test_goals_are_rounded_to_degrees_once(bus: OpenCatBus, board: Board) -> Non
     np.testing.assert_array_equal(uploaded(board)[1][:, 0], [0, 0, 0, 1, 1, 1, 1, 1])
 
 
+def test_nothing_is_said_to_a_board_after_an_upload(bus: OpenCatBus, board: Board) -> None:
+    """Newer firmware ends an uploaded gait at the next command, also at one about the IMU."""
+    bus.upload(np.zeros((64, 4)), 0.5)
+    assert b"gP" in board.commands
+    assert board.commands[-1][:1] == b"K"
+
+
 def test_a_gait_too_long_for_a_board_is_refused_not_hurried(bus: OpenCatBus, board: Board) -> None:
     bus.upload(np.zeros((64, 4)), 1.37)
     with pytest.raises(RobotpsError, match=r"2 s is too long for an OpenCat board: it holds 1\.375 s"):
