@@ -152,7 +152,10 @@ class OpenCatBus(Bus):
         self._unfinished = False
 
     def _drain(self, deadline: float) -> list[bytes]:
-        """Whole lines that have arrived, waiting until `deadline` for the first; the IMU's are taken out."""
+        """Whole lines that have arrived, waiting until `deadline` for the first; the IMU's are taken out.
+
+        A half-duplex line's echo of the host's own words is left out: it must not be taken for an acknowledgement.
+        """
         lines: list[bytes] = []
         while True:
             data = self.port.read(deadline)
@@ -161,7 +164,9 @@ class OpenCatBus(Bus):
             *whole, rest = self._lines.split(b"\n")
             self._lines = bytearray(rest[-4096:])
             for line in whole:
-                text = bytes(line.strip())
+                if not line.endswith(b"\r"):
+                    continue  # a text command that came back: the board's own lines end with \r\n
+                text = bytes(line.rpartition(b"~")[2].strip())  # a binary one comes back in front of the answer
                 orientation = orientation_of(text)
                 if orientation is not None:
                     self._orientation, self._heard = orientation, time.monotonic()

@@ -177,6 +177,32 @@ def test_a_stop_that_is_not_confirmed_names_every_joint(bus: OpenCatBus, board: 
     assert set(bus.release()) == set(JOINTS)
 
 
+@pytest.fixture
+def echoing(device, board: Board) -> Board:
+    """A board on a line that returns what was sent."""
+    answer = device.answer
+    device.answer = lambda data: data + answer(data)
+    return board
+
+
+def test_an_echo_is_no_answer(bus: OpenCatBus, echoing: Board) -> None:
+    assert bus.identify()[0].firmware == "B02_240101"
+    bus.prepare(np.full(4, -90), np.full(4, 90))
+    bus.energise(1.0)
+    assert bus.held().tolist() == [16, 24, 18, 26]
+    bus.write(np.array([10, 13, -10, 8]))  # as bytes, 13 and 10 end a line
+    bus.upload(np.tile([10.0, 13.0, 10.0, 13.0], (64, 1)), 0.5)
+    assert bus.read().voltage == pytest.approx(7.9)
+    assert bus.release() == {}
+
+
+def test_an_echo_does_not_confirm_a_stop(bus: OpenCatBus, echoing: Board, monkeypatch) -> None:
+    monkeypatch.setattr(opencat, "_RESTED", 0.05)
+    monkeypatch.setattr(opencat, "_AGAIN", 0.05)
+    echoing.mute = {b"d"}
+    assert set(bus.release()) == set(JOINTS)
+
+
 def test_a_board_that_hangs_is_given_up_within_two_seconds(monkeypatch) -> None:
     clock = [0.0]
 
