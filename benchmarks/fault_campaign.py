@@ -2,8 +2,8 @@
 
 A virtual robot suffers one seeded fault a trial; the host runs trial after trial on it as in a tuning run. A trial is
 as it must be when it ended within 2 s of its last observation without a traceback; either finished with the speed of
-an undisturbed one, or was put down as a fault whose reason names what happened; when every servo that could hear it
-was told to let go after a fault; and when the robot then walked again as before.
+an undisturbed one, as far as chance lets those differ, or was put down as a fault whose reason names what happened;
+when every servo that could hear it was told to let go after a fault; and when the robot then walked again as before.
 
     python benchmarks/fault_campaign.py --trials 208
 """
@@ -14,17 +14,19 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import re
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import get_args
 
 import numpy as np
+from scipy import stats
 
 from hardware.odometer import make_odometer
 from hardware.person import Assistant
@@ -41,11 +43,13 @@ from robotps.robot import Observation
 from robotps.trial import Trial, TrialSettings, run_trial
 
 KINDS = get_args(OfAnswers) + get_args(OfServos) + get_args(OfTheLine)
-TRIAL = TrialSettings(seconds=0.6, warm_up=0.4)
+CYCLES = 4
+"""Of the gait in a trial's window, after one of warm-up. Over a single one, a step that slips counts a third."""
 HANG = 2.0
 """s without an observation."""
-UNDISTURBED, SAME = 5, 0.1
-"""Trials without a fault first, and the relative distance from their speeds that counts as none."""
+UNDISTURBED, SAME, FALSE_ALARM = 20, 0.1, 0.01
+"""Trials without a fault first; the relative distance from their mean speed that counts as none in any case; and the
+probability that chance alone takes one of a whole campaign's trials farther from it than is allowed."""
 REASONS = {
     "silent_servo": "no answer",
     "alert": "encoder|sensor",
@@ -97,6 +101,18 @@ def fault_of(kind: str, draw: np.random.Generator, ids: list[int]) -> Fault:
     return Fault(kind=kind, at_s=0.0, servos=(int(draw.choice(ids)),) if kind in get_args(OfServos) and ids else None)
 
 
+def same_speeds(undisturbed: Sequence[float], comparisons: int) -> tuple[float, float]:
+    """The lowest and the highest speed, m/s, that may be an undisturbed trial's, with so many trials compared.
+
+    A prediction interval from the speeds of undisturbed ones, of SAME to either side at least.
+    """
+    n, mean = len(undisturbed), float(np.mean(undisturbed))
+    quantile = float(stats.t.ppf(1 - FALSE_ALARM / (2 * comparisons), n - 1))
+    by_chance = quantile * float(np.std(undisturbed, ddof=1)) * math.sqrt(1 + 1 / n)
+    apart = max(SAME * abs(mean), by_chance)
+    return mean - apart, mean + apart
+
+
 def trial_on(
     session: Session,
     gait: Gait,
@@ -106,10 +122,12 @@ def trial_on(
     at: int = -1,
 ) -> Trial:
     """One trial, in which `strike` is called at an observation."""
+    period = gait.parameters["period"]
+    settings = TrialSettings(seconds=CYCLES * period, warm_up=period)
     with session() as robot:
         robot.stand(gait_cycle(robot.description, gait).standing)
         watch.begin(strike, at)
-        trial, _ = run_trial(robot, gait, TRIAL, odometer, record=watch)
+        trial, _ = run_trial(robot, gait, settings, odometer, record=watch)
         watch(None)
     return trial
 
@@ -123,17 +141,20 @@ def campaign(
     table = {kind: Row() for kind in kinds}
     draw = np.random.default_rng(seed)
     gait = initial_gait(description)
+    observations = int((CYCLES + 0.5) * gait.parameters["period"] / description.control_period)
     assert description.wiring is not None
     ids = [] if protocol == "opencat" else [id_ for leg in description.wiring.legs.values() for id_ in leg.ids]
     with _robot(description, protocol, seed) as (virtual, session, odometer):
         watch = Watch()
         speeds = [trial_on(session, gait, odometer, watch).speed for _ in range(UNDISTURBED)]
-        slowest, fastest = (1 - SAME) * min(speeds), (1 + SAME) * max(speeds)
+        slowest, fastest = same_speeds(speeds, 2 * trials)
+        if tell:
+            print(f"undisturbed {np.mean(speeds):.4f} m/s, allowed {slowest:.4f} to {fastest:.4f}", file=sys.stderr)
         for number in range(trials):
             kind = kinds[number % len(kinds)]
             row = table[kind]
             row.trials += 1
-            fault, at = fault_of(kind, draw, ids), int(draw.integers(5, 90))
+            fault, at = fault_of(kind, draw, ids), int(draw.integers(5, observations))
             happened = len(virtual.faulty.happened)
             outcome = "tolerated"
             try:
