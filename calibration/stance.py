@@ -1,12 +1,13 @@
-"""Joint zeros from feet that stand on the floor: closing the kinematic chain.
+"""Joint zeros from legs that stand on the floor: closing the kinematic chain.
 
-Where the body's pose is tracked, the height of a standing foot over the floor is known: nothing. What the joints'
-readings say instead is the error of their zeros (Hollerbach & Wampler 1996).
+Where the body's pose is tracked, the height over the floor of what a leg stands on is known: nothing. What the joints'
+readings say instead is the error of their zeros (Hollerbach & Wampler 1996). A leg stands on its foot or, as the
+ERS-210 does in front, on its elbow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from calibration.fit import Estimate, fit
 from calibration.grid import Grid
 from calibration.unknowns import SINK, Unknown
-from robotps.description import RobotDescription
-from robotps.gait import chains
+from robotps.description import Foot, Leg, RobotDescription
+from robotps.kinematics import LegKinematics
+from robotps.legs import LEGS
 from robotps.parameters import FloatArray
 from robotps.rotations import rotation_matrices
 
@@ -34,14 +36,14 @@ THIN = 2
 
 
 class StanceProblem:
-    """See fit.Problem; the quantity is the height of standing feet, m.
+    """See fit.Problem; the quantity is the height of the standing legs' lowest points, m.
 
     unknowns: the joints' zeros, in joint order; then, or not, the servos' backlash and how far feet sink in.
     """
 
     def __init__(self, description: RobotDescription, grids: Sequence[Grid], unknowns: Sequence[Unknown]) -> None:
         self.unknowns: Sequence[Unknown] = tuple(unknowns)
-        self._chains = chains(description)
+        self._legs = [_ends(description.legs[leg], of_links=description.urdf is None) for leg in LEGS]
         length = max(2, round(CHUNK / (THIN * grids[0].period)))
         names = [unknown.name for unknown in unknowns]
         known = all(grid.current is not None for grid in grids)
@@ -62,21 +64,19 @@ class StanceProblem:
         self._position, self._base = np.concatenate(positions), np.concatenate(bases)
         self._turn = np.concatenate(turns)
         self._down = self._turn[:, :, 2]
-        self.channels: NDArray[np.int64] = np.zeros(length * len(self._chains), dtype=np.int64)
+        self.channels: NDArray[np.int64] = np.zeros(length * len(self._legs), dtype=np.int64)
         self.floor = np.array([0.0004])
         self._resting = self._slow(THIN * grids[0].period)
-        self._standing = np.ones((len(self._position), length * len(self._chains)), dtype=bool)
+        self._standing = np.ones((len(self._position), length * len(self._legs)), dtype=bool)
 
     def _slow(self, step: float) -> NDArray[np.bool_]:
-        """Where feet move no faster than RESTING: neither lifting off nor touching down."""
-        parts, column = [], 0
-        for chain in self._chains:
-            n = len(chain.lower)
-            angles = self._position[:, :, column : column + n]
-            column += n
-            feet = chain.forward(angles.reshape(-1, n)).reshape(*angles.shape[:2], 3)
-            placed = self._base + np.einsum("clij,clj->cli", self._turn, feet)
-            parts.append(np.linalg.norm(np.gradient(placed, step, axis=1), axis=2) < RESTING)
+        """Where what is lowest of a leg moves no faster than RESTING: neither lifting off nor touching down."""
+        parts = []
+        for ends in self._of_legs(self._position):
+            placed = self._base[:, :, None] + np.einsum("clij,clej->clei", self._turn, ends)
+            speed = np.linalg.norm(np.gradient(placed, step, axis=1), axis=3)
+            lowest = placed[..., 2].argmin(axis=2)
+            parts.append(np.take_along_axis(speed, lowest[:, :, None], axis=2)[:, :, 0] < RESTING)
         return np.concatenate(parts, axis=1)
 
     def choose(self, values: FloatArray, near: float) -> None:
@@ -109,14 +109,31 @@ class StanceProblem:
         play = 0.0 if self._play is None else values[self._play]
         links = self._position - 0.5 * play * self._side
         sink = 0.0 if self._sink is None else values[self._sink]
-        parts, column = [], 0
-        for chain in self._chains:
-            n = len(chain.lower)
-            angles = links[:, :, column : column + n] + values[column : column + n]
-            feet = chain.forward(angles.reshape(-1, n)).reshape(*angles.shape[:2], 3)
-            column += n
-            parts.append(self._base[:, :, 2] + (self._down * feet).sum(axis=2) - chain.foot_radius + sink)
+        radii = [np.array([end.foot_radius for end in leg]) for leg in self._legs]
+        parts = [
+            (self._base[:, :, 2:] + np.einsum("clj,clej->cle", self._down, ends) - radius).min(axis=2) + sink
+            for ends, radius in zip(self._of_legs(links + values[: links.shape[2]]), radii, strict=True)
+        ]
         return np.concatenate(parts, axis=1)
+
+    def _of_legs(self, angles: FloatArray) -> Iterator[FloatArray]:
+        """Where the ends of each leg's links are in the body's frame, (chunks, length, ends, 3), at joint angles."""
+        first = 0
+        for leg in self._legs:
+            places = [
+                end.forward(angles[:, :, first : first + len(end.lower)].reshape(-1, len(end.lower))) for end in leg
+            ]
+            yield np.stack(places, axis=1).reshape(*angles.shape[:2], len(leg), 3)
+            first += len(leg[0].lower)
+
+
+def _ends(leg: Leg, *, of_links: bool) -> list[LegKinematics]:
+    """A leg that ends at its foot; and, of_links, those that end at each of its joints, which are as thick as they."""
+    ends = [LegKinematics(leg)]
+    for n in range(1, len(leg.joints) if of_links else 0):
+        joint = Foot(position=leg.joints[n].origin, radius=max(leg.joints[n - 1].radius, leg.joints[n].radius))
+        ends.append(LegKinematics(Leg(joints=leg.joints[:n], foot=joint, rest=leg.rest[:n])))
+    return ends
 
 
 def joint_zeros(
