@@ -47,7 +47,13 @@ def robot_of(kind: str) -> RobotDescription:
     if kind == "dkitty":
         return kitty
     if kind == "feetech":
-        servo = {"model": "STS3215", "stall_torque": 1.9, "no_load_speed": 5.4, "voltage": 7.4}
+        servo = {
+            "model": "STS3215",
+            "stall_torque": 1.9,
+            "no_load_speed": 5.4,
+            "voltage": 7.4,
+            "derivative_time": 0.001,
+        }
         return kitty.model_copy(
             update={
                 "name": "feetech_kitty",

@@ -181,7 +181,10 @@ class StandModel:
         line = stall / no_load
         kp = servo.gain * each([v.gain_scale for v in variants]) / servo.stall_torque
         viscous, most = each([v.viscous for v in variants]), each([v.coulomb * dt for v in variants])
-        setpoints = _flat(self._delayed([v.latency for v in variants], own))
+        setpoints = self._delayed([v.latency for v in variants], own)
+        # a rate of error is one of the setpoint less one of the joint
+        late = servo.derivative_time
+        setpoints = _flat(setpoints + late / dt * np.diff(setpoints, axis=0, prepend=setpoints[:1]))
         shape = (len(variants), self.n_segments, *own.shape)
         q, v = (
             _flat(np.broadcast_to(np.array([values[k][own] for values, k in self._logged(name)]), shape))
@@ -196,7 +199,7 @@ class StandModel:
         for k in range(self.length):
             own_give = np.einsum("iim->im", give[k])
             for j in range(self._steps):
-                motor = full[k] * _within(kp * (setpoints[k * self._steps + j] - q), 1.0) - line * v
+                motor = full[k] * _within(kp * (setpoints[k * self._steps + j] - q - late * v), 1.0) - line * v
                 push = motor - viscous * v - weight[k]
                 v = v + dt * sum(give[k, :, i] * push[i] for i in range(len(push)))
                 v = _rubbed(v, give[k], own_give, most)

@@ -149,14 +149,15 @@ class Servo(FileModel):
     """A position servo at its output shaft, at the nominal voltage.
 
     stall_torque N m and no_load_speed rad/s: ends of the torque-speed line. gain: torque for each radian of error,
-    N m/rad, up to the line. coulomb_friction N m, viscous_friction N m s/rad, armature kg m^2, backlash rad (all the
-    play), latency s (from command to torque).
+    N m/rad, up to the line; derivative_time, s: times how fast the error changes, added to the error. coulomb_friction
+    N m, viscous_friction N m s/rad, armature kg m^2, backlash rad (all the play), latency s (from command to torque).
     """
 
     model: str
     stall_torque: Positive
     no_load_speed: Positive
     gain: Positive
+    derivative_time: NotNegative = 0.0
     voltage: Positive
     coulomb_friction: NotNegative = 0.0
     viscous_friction: NotNegative = 0.0

@@ -287,7 +287,8 @@ class SimulatedRobot(Robot):
 
     def _command_line(self, standing: Sequence[float]) -> CommandLine:
         servos = self._servos
-        return CommandLine(servos.latency, servos.setpoint_speed, self._step, self._steps, self._goals(standing))
+        speed, lead = servos.setpoint_speed, servos.derivative_time
+        return CommandLine(servos.latency, speed, self._step, self._steps, self._goals(standing), lead)
 
     def _goals(self, sent: Sequence[float]) -> list[float]:
         return [target + zero for target, zero in zip(sent, self._servos.zeros, strict=True)]

@@ -31,8 +31,8 @@ def lowest_armature(description: RobotDescription, world: World, step: float) ->
     strength = scale.strength_scale * max((joint.strength_scale for joint in world.joints.values()), default=1.0)
     volts = filled["battery"]["volts"] / servo.voltage
     line = strength * servo.stall_torque / (servo.no_load_speed * scale.speed_scale)
-    damping = line + filled["servo"]["viscous_friction"]
     stiffness = strength * volts * servo.gain * scale.gain_scale
+    damping = line + stiffness * servo.derivative_time + filled["servo"]["viscous_friction"]
     lowest: float = max(damping * step, stiffness * step**2) / STABLE
     return lowest
 
@@ -52,6 +52,7 @@ class Servos:
         self.play: float = filled["servo"]["backlash_rad"] / 2
         self.latency: float = filled["servo"]["latency_s"]
         self.setpoint_speed = servo.no_load_speed
+        self.derivative_time = servo.derivative_time
         self.open_circuit: float = filled["battery"]["volts"]
         self.resistance = world.battery.resistance_ohm
         self.voltage = self.open_circuit
@@ -75,11 +76,11 @@ class Servos:
         self._set_voltage(volts)
 
     def drive(self, states: Sequence[JointState], goals: Sequence[float]) -> list[float]:
-        """Torques of the motors, N m, at the joints' states and goals, rad."""
-        play = self.play
+        """Torques of the motors, N m, at the joints' states and goals, rad (a CommandLine's)."""
+        play, late = self.play, self.derivative_time
         torques = []
         for (position, velocity, _, _), goal, (gain, stall, line) in zip(states, goals, self._motors):  # noqa: B905
-            error = goal - position
+            error = goal - position - late * velocity
             if error > play:
                 error -= play
             elif error < -play:
@@ -119,11 +120,16 @@ class CommandLine:
     """Commands on their way: each takes `latency` s to arrive, and is held until the next one does.
 
     The servo's setpoint then moves to it at `speed` rad/s: the host limits servos to their no-load speed, so that they
-    glide over a control period where they would jump.
+    glide over a control period where they would jump. `lead`: s by which a moving setpoint is put ahead of itself, a
+    servo's derivative time.
     """
 
-    def __init__(self, latency: float, speed: float, step: float, steps: int, standing: Sequence[float]) -> None:
+    def __init__(
+        self, latency: float, speed: float, step: float, steps: int, standing: Sequence[float], lead: float = 0.0
+    ) -> None:
         self._steps = steps
+        self._lead = lead / step
+        self._latest = list(standing)
         self._most = speed * step
         whole, self._part = divmod(latency / step, 1.0)
         self._periods, self._arrives = divmod(int(whole), steps)
@@ -140,7 +146,15 @@ class CommandLine:
         meeting = second
         if self._part > 0.0:
             meeting = [a * self._part + b * (1.0 - self._part) for a, b in zip(first, second, strict=True)]
-        return [*before, meeting, *(self._glide(newer, 1.0) for _ in range(self._steps - self._arrives - 1))]
+        means = [*before, meeting, *(self._glide(newer, 1.0) for _ in range(self._steps - self._arrives - 1))]
+        return means if self._lead == 0.0 else self._led(means)
+
+    def _led(self, means: Sequence[list[float]]) -> list[list[float]]:
+        led = []
+        for mean in means:
+            led.append([now + self._lead * (now - before) for now, before in zip(mean, self._latest, strict=True)])
+            self._latest = mean
+        return led
 
     def _glide(self, goal: Sequence[float], share: float) -> list[float]:
         """The setpoint's mean over this share of a step, at whose end it is nearer to the goal, or there."""

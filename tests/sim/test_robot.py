@@ -215,6 +215,22 @@ def test_a_servos_setpoint_glides_to_a_far_command_at_its_no_load_speed(afloat: 
     assert means[-1] == pytest.approx(0.5)
 
 
+def test_a_derivative_time_answers_the_rate_of_the_error() -> None:
+    known = load_description("dkitty")
+    servo = known.servo.model_copy(update={"derivative_time": 0.005, "backlash": 0.0, "latency": 0.0})
+    description = known.model_copy(update={"servo": servo})
+    robot = SimulatedRobot(description)
+    line = robot._command_line([0.0] * 12)
+    far = [0.5] * 12
+    *_, before, setpoint = [step[0] for _ in range(3) for step in line.setpoints(far)]
+    rate = servo.no_load_speed
+    assert setpoint - before == pytest.approx(rate * robot._step)
+    place, speed = setpoint - 0.005 * rate, 2.0  # setpoints are ahead by what the joint is compared with
+    (torque, *_) = robot._servos.drive([(place, speed, None, 0.0)] * 12, [setpoint] * 12)
+    damped = servo.gain * 0.005 * (rate - speed) - servo.stall_torque / servo.no_load_speed * speed
+    assert torque == pytest.approx(damped)
+
+
 @pytest.mark.parametrize(("push", "moves"), [(0.04, False), (0.08, True)])
 def test_coulomb_friction_holds_a_smaller_torque_and_yields_to_a_larger(
     afloat: Afloat, push: float, moves: bool
