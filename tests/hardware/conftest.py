@@ -57,6 +57,13 @@ class Device:
                 os.close(end)
 
 
+@pytest.fixture(autouse=True)
+def patient_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makers' kits wait by the wall clock, 34 ms: less than a busy machine may take to run the device at all."""
+    for kit in ("dynamixel_sdk", "scservo_sdk"):
+        monkeypatch.setattr(f"{kit}.port_handler.LATENCY_TIMER", 300)
+
+
 @pytest.fixture
 def device() -> Iterator[Device]:
     device = Device()

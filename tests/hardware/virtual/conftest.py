@@ -32,13 +32,6 @@ class Served:
         self.terminal.close()
 
 
-@pytest.fixture(autouse=True)
-def patient_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makers' kits wait by the wall clock, 34 ms: less than a busy machine may take to run the device at all."""
-    for kit in ("dynamixel_sdk", "scservo_sdk"):
-        monkeypatch.setattr(f"{kit}.port_handler.LATENCY_TIMER", 300)
-
-
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Served]]:
     """Serve a device until the test is over; `realtime=False`: in lockstep."""
