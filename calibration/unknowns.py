@@ -48,21 +48,21 @@ def servo_unknowns(description: RobotDescription, world: World) -> list[Unknown]
     backlash = float(own.backlash_rad or 0.0)
     line = servo.stall_torque / servo.no_load_speed
     unknowns = [
-        Unknown("servo.strength_scale", "1", given.strength_scale, 0.15, 0.4, 1.8, 0.008),
-        Unknown("servo.speed_scale", "1", given.speed_scale, 0.15, 0.5, 1.8, 0.008),
-        Unknown("servo.gain_scale", "1", given.gain_scale, 0.2, 0.3, 2.5, 0.008),
+        Unknown("servo.strength_scale", "1", given.strength_scale, 0.15, 0.4, 1.8, 0.02),
+        Unknown("servo.speed_scale", "1", given.speed_scale, 0.15, 0.5, 1.8, 0.012),
+        Unknown("servo.gain_scale", "1", given.gain_scale, 0.2, 0.3, 2.5, 0.02),
         Unknown("servo.coulomb_friction", "N m", coulomb, *_around(coulomb, 0.03 * servo.stall_torque)),
         Unknown("servo.viscous_friction", "N m s/rad", viscous, *_around(viscous, 0.05 * line)),
         Unknown("servo.armature", "kg m^2", armature, *_around(armature, 0.001 * servo.stall_torque)),
         Unknown("servo.backlash_rad", "rad", backlash, *_around(backlash, 0.003)[:3], 0.001),
-        Unknown("servo.latency_s", "s", latency, 0.01, 0.0, 0.06, 0.0004),
+        Unknown("servo.latency_s", "s", latency, 0.01, 0.0, 0.06, 0.0012),
     ]
     joints = world.joints
     for name in description.joint_names:
         scale = joints[name].strength_scale if name in joints else 1.0
         zero = joints[name].zero_offset_rad if name in joints else 0.0
-        unknowns.append(Unknown(f"joints.{name}.strength_scale", "1", scale, 0.05, 0.5, 1.5, 0.006))
-        unknowns.append(Unknown(f"joints.{name}.zero_offset_rad", "rad", zero, 0.03, -0.2, 0.2, 0.0045))
+        unknowns.append(Unknown(f"joints.{name}.strength_scale", "1", scale, 0.05, 0.5, 1.5, 0.015))
+        unknowns.append(Unknown(f"joints.{name}.zero_offset_rad", "rad", zero, 0.03, -0.2, 0.2, 0.005))
     return unknowns
 
 
@@ -72,7 +72,7 @@ def body_unknowns(world: World) -> list[Unknown]:
     slope, heading = math.radians(world.floor.slope_deg), math.radians(world.floor.slope_heading_deg)
     x, y, _ = body.com_offset_m
     return [
-        Unknown("body.mass_scale", "1", body.mass_scale, 0.2, 0.4, 2.0, 0.015),
+        Unknown("body.mass_scale", "1", body.mass_scale, 0.2, 0.4, 2.0, 0.02),
         Unknown("body.com_offset_m.0", "m", x, 0.015, -0.08, 0.08, 0.006),
         Unknown("body.com_offset_m.1", "m", y, 0.015, -0.08, 0.08, 0.006),
         Unknown("floor.friction", "1", world.floor.friction, 0.3, 0.05, 2.0, 0.03),
@@ -93,7 +93,7 @@ def stand_unknowns() -> list[Unknown]:
 
 def _around(value: float, spread: float) -> tuple[float, float, float, float]:
     """spread, lower, upper and discrepancy of a quantity that is not negative."""
-    return max(spread, value), 0.0, value + 8 * max(spread, value), 0.1 * max(spread, value)
+    return max(spread, value), 0.0, value + 8 * max(spread, value), 0.15 * max(spread, value)
 
 
 def believed(unknowns: Sequence[Unknown], prior: Randomization) -> list[Unknown]:
