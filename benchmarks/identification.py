@@ -2,7 +2,8 @@
 
 Draws realities (seeded, in a temporary folder), starts a virtual robot for each, identifies it and runs other gaits,
 through the command line alone. The reality is read only to score. One JSON line a reality goes to --out, so that a
-benchmark that was cut short goes on; the table is of all of them.
+benchmark that was cut short goes on: by default those in benchmarks/outcomes/identification, which are kept with the
+source and hold what docs/reality-gap.md shows. The table is of all of them.
 
     python benchmarks/identification.py --robot dkitty --realities 10
 """
@@ -280,7 +281,7 @@ def main() -> None:
     arguments = parser.parse_args()
     description = robot_of(arguments.robot)
     assert len(LEGS) * len(description.legs[LEGS[0]].joints) == description.n_joints
-    out = arguments.out or Path(f"identification-{arguments.robot}.jsonl")
+    out = arguments.out or Path(__file__).parent / "outcomes" / "identification" / f"{arguments.robot}.jsonl"
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     seeds = range(arguments.seed, arguments.seed + arguments.realities)
     for seed in seeds:
