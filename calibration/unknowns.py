@@ -61,7 +61,7 @@ def servo_unknowns(description: RobotDescription, world: World) -> list[Unknown]
     for name in description.joint_names:
         scale = joints[name].strength_scale if name in joints else 1.0
         zero = joints[name].zero_offset_rad if name in joints else 0.0
-        unknowns.append(Unknown(f"joints.{name}.strength_scale", "1", scale, 0.05, 0.5, 1.5, 0.015))
+        unknowns.append(Unknown(f"joints.{name}.strength_scale", "1", scale, 0.05, 0.5, 1.5, 0.006))
         unknowns.append(Unknown(f"joints.{name}.zero_offset_rad", "rad", zero, 0.03, -0.2, 0.2, 0.005))
     return unknowns
 
