@@ -3,7 +3,8 @@
 Tunes one gait in the nominal world, one over worlds drawn from the robot's default distributions (scored by the worst
 half of each candidate's, widened as the search succeeds), with as many simulated trials each; then both walk on virtual
 robots (MuJoCo) whose realities are drawn wide. One JSON line a reality goes to --out, so that a benchmark that was cut
-short goes on.
+short goes on: by default benchmarks/outcomes/randomization, where what docs/reality-gap.md shows is kept. With another
+--out gaits are tuned anew.
 
     python benchmarks/randomization.py --realities 20
 """
@@ -25,6 +26,7 @@ from robotps.description import load_description
 BUDGET = 600
 REPEATS = 4
 RESAMPLES = 2000
+OUTCOMES = Path(__file__).parent / "outcomes" / "randomization"
 
 Table = dict[str, Any]
 KINDS: dict[str, Table] = {
@@ -79,7 +81,7 @@ def main() -> None:
     parser.add_argument("--realities", type=int, default=20)
     parser.add_argument("--budget", type=int, default=BUDGET, help="simulated trials of each tuning run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("randomization"), help="a folder")
+    parser.add_argument("--out", type=Path, default=OUTCOMES, help="a folder")
     arguments = parser.parse_args()
     arguments.out.mkdir(exist_ok=True)
     gaits = {}
