@@ -53,7 +53,7 @@ def robot_of(kind: str) -> RobotDescription:
             "stall_torque": 1.9,
             "no_load_speed": 5.4,
             "voltage": 7.4,
-            "derivative_time": 0.001,
+            "derivative_time": 0.001,  # of its factory gains
         }
         return kitty.model_copy(
             update={
@@ -282,6 +282,7 @@ def main() -> None:
     description = robot_of(arguments.robot)
     assert len(LEGS) * len(description.legs[LEGS[0]].joints) == description.n_joints
     out = arguments.out or Path(__file__).parent / "outcomes" / "identification" / f"{arguments.robot}.jsonl"
+    out.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     seeds = range(arguments.seed, arguments.seed + arguments.realities)
     for seed in seeds:

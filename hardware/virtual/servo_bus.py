@@ -30,8 +30,6 @@ AnyServo = TypeVar("AnyServo", bound=Servo)
 class ServoBus(Generic[AnyServo]):
     """The servos of a robot on one bus. lockstep: every instruction that writes a goal lets a control period pass."""
 
-    servos: Sequence[AnyServo]
-
     def __init__(self, plant: Plant, servos: Sequence[AnyServo], *, lockstep: bool) -> None:
         self.plant = plant
         self.servos = servos

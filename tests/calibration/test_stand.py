@@ -55,8 +55,8 @@ def logged(description: RobotDescription, seconds: float) -> Grid:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("derivative_time", [0.0, 0.003])
-def test_servos_are_found_from_a_chirp_on_a_stand(derivative_time: float) -> None:
+@pytest.mark.parametrize(("derivative_time", "of_gain"), [(0.0, 0.03), (0.003, 0.05)])
+def test_servos_are_found_from_a_chirp_on_a_stand(derivative_time: float, of_gain: float) -> None:
     servo = DKITTY.servo.model_copy(update={"derivative_time": derivative_time})
     robot = DKITTY.model_copy(update={"servo": servo})
     unknowns = [u for u in servo_unknowns(robot, World()) if "zero" not in u.name and "backlash" not in u.name]
@@ -67,7 +67,7 @@ def test_servos_are_found_from_a_chirp_on_a_stand(derivative_time: float) -> Non
     assert weak == pytest.approx(0.81, rel=0.03)
     assert by_name["joints.front_left_thigh.strength_scale"][0] * common == pytest.approx(0.9, rel=0.03)
     assert by_name["servo.speed_scale"][0] == pytest.approx(1.1, rel=0.03)
-    assert by_name["servo.gain_scale"][0] == pytest.approx(1.2, rel=0.05)
+    assert by_name["servo.gain_scale"][0] == pytest.approx(1.2, rel=of_gain)
     assert by_name["servo.latency_s"][0] == pytest.approx(0.017, abs=0.0015)
     assert by_name["servo.coulomb_friction"][0] == pytest.approx(0.09, abs=0.02)
 

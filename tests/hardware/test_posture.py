@@ -96,11 +96,12 @@ def test_feet_are_gathered_under_the_hips_low_and_with_no_joint_at_its_end(name:
     ends = np.array([(joint.lower, joint.upper) for joint in description.joints]).T
     assert min((angles - ends[0]).min(), (ends[1] - angles).min()) > 0.05
     standing = gait_cycle(description, initial_gait(description)).standing
+    deeper = 0.02 if name == "ers210" else 0.01  # its forelegs cannot be folded so far that they are under the hips
     for chain, foot, stood in zip(
         chains(description), feet(description, angles), feet(description, standing), strict=True
     ):
         assert foot[0] == pytest.approx(chain.hip[0], abs=1e-3)
-        assert foot[2] > stood[2] - 0.02
+        assert foot[2] > stood[2] - deeper
 
 
 @pytest.mark.parametrize("name", list(ROBOTS))
