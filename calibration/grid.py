@@ -36,12 +36,13 @@ class Grid:
 def on_grid(telemetry: Telemetry, period: float) -> Grid | None:
     """The telemetry at the ends of control periods; None where joint positions were not sensed.
 
-    A robot paced by its own clock is read there; one paced by the wall's is read soon after each target was sent, and
-    its readings are interpolated.
+    One in simulation is read there. One on a bus is read soon after each target was sent, and its readings are
+    interpolated.
     """
     if telemetry.position is None or len(telemetry.time) < 8 or not np.isfinite(telemetry.position).any():
         return None
-    first = np.floor(telemetry.time / period - 0.05).astype(int)
+    at_end = telemetry.sensed_at_end(period)
+    first = np.floor(telemetry.time / period + (-0.05 if at_end else 0.05)).astype(int)
     count = int(first[-1]) + 1
     # a deadline that was left out: the target before it stayed in force
     sent = telemetry.sent[np.clip(np.searchsorted(first, np.arange(count), side="right") - 1, 0, None)]

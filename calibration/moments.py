@@ -80,7 +80,7 @@ def states_of(description: RobotDescription, telemetry: Telemetry) -> States | N
     base = base - np.array([0.0, 0.0, _floor(description, placed)])
     return States(
         time=time,
-        sent=telemetry.sent,
+        sent=telemetry.in_force(description.control_period),
         position=position,
         velocity=velocity,
         base_position=base,

@@ -112,7 +112,6 @@ class SerialRobot(Robot):
         if pace == "device":
             self._bus.patience, self._bus.own_time = _DEVICE_PATIENCE, True
         self._safety: Safety | None = None
-        self._last: Reading | None = None
         self._prepared = False
         self.senses = self._bus.senses
 
@@ -283,6 +282,8 @@ class SerialRobot(Robot):
             last = self._observe(clock.stamp(reading), target, sent, reading, clock.late)
             self._judge(reading, passed, timing)
             yield last
+        if self.pace == "device":
+            self.read()  # the last targets' period is over when it answers
 
     def _on_board(self, motion: Cyclic, seconds: float, timing: LoopTiming) -> Iterator[Observation]:
         """The device plays the cycle; what it senses is read every control period."""
@@ -304,13 +305,13 @@ class SerialRobot(Robot):
         self.safety.begin(round(seconds / period))
         clock: Clock = WallClock(period, timing)
         if self.pace == "device":
-            clock = DeviceClock(period, self.safety.bus.tick_period)
-        clock.begin(self._last)
+            bus = self.safety.bus
+            clock = DeviceClock(period, bus.tick_period, lag=period if bus.runs_cycles else 0.0)
+        clock.begin()
         return clock
 
     def _judge(self, reading: Reading, seconds: float, timing: LoopTiming) -> None:
         safety = self.safety
-        self._last = reading
         try:
             safety.check(reading, seconds)
         finally:

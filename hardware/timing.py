@@ -58,8 +58,8 @@ class Clock(Protocol):
 
     late: float | None
 
-    def begin(self, last: Reading | None) -> None:
-        """The motion begins; `last`: the reading just before it."""
+    def begin(self) -> None:
+        """The motion begins."""
 
     def start_cycle(self) -> float:
         """Wait until the next cycle is due; the time at which it really starts."""
@@ -77,7 +77,7 @@ class WallClock:
         self._zero = self._deadline = 0.0
         self.late: float | None = None
 
-    def begin(self, last: Reading | None) -> None:
+    def begin(self) -> None:
         self._zero = self._deadline = time.monotonic()
 
     def start_cycle(self) -> float:
@@ -98,23 +98,27 @@ class WallClock:
 
 
 class DeviceClock:
-    """A step as soon as the device has answered; time is the servos' tick, or a period a cycle where they have none."""
+    """A step as soon as the device has answered; time is the servos' tick, or a period a cycle where they have none.
+
+    lag: s of its own time that a device takes to answer. Servos answer as soon as a cycle's targets reach them, which
+    is at the cycle's start.
+    """
 
     late: float | None = None
 
-    def __init__(self, period: float, tick_period: float | None) -> None:
+    def __init__(self, period: float, tick_period: float | None, lag: float = 0.0) -> None:
         self._period = period
         self._tick_period = tick_period
+        self._lag = lag
         self._tick: float | None = None
         self._time = 0.0
         self._still = 0
 
-    def begin(self, last: Reading | None) -> None:
-        self._time = 0.0
-        self._tick = None if last is None else self._first(last)
+    def begin(self) -> None:
+        self._time, self._tick = -self._period, None
 
     def start_cycle(self) -> float:
-        return self._time
+        return self._time + self._period
 
     def stamp(self, reading: Reading) -> float:
         tick = self._first(reading)
@@ -128,7 +132,7 @@ class DeviceClock:
             self._time += passed
         if tick is not None:
             self._tick = tick
-        return self._time
+        return self._time + self._lag
 
     @staticmethod
     def _first(reading: Reading) -> float | None:

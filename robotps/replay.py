@@ -28,9 +28,9 @@ World = Mapping[str, Any]
 class Recording:
     """The targets that were sent in a trial, as a motion; linear between them, the last one held."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
-        # what an observation says was sent has been in force since the observation before it
-        self._since = np.concatenate([[0.0], telemetry.time[:-1]])
+    def __init__(self, telemetry: Telemetry, period: float) -> None:
+        """period: s of the control loop."""
+        self._since = telemetry.sent_at(period)
         self._sent = telemetry.sent
 
     def __call__(self, time: float, last: Observation | None = None) -> FloatArray:
@@ -112,7 +112,8 @@ def again_in_simulation(logged: Logged, open_robot: OpenRobot, world: World | No
     """
     if logged.telemetry is not None:
         settings = _as_long_as(logged.telemetry, logged.settings)
-        trial, replayed = _perform(logged, open_robot, world or {}, settings, Recording(logged.telemetry))
+        motion = Recording(logged.telemetry, logged.description.control_period)
+        trial, replayed = _perform(logged, open_robot, world or {}, settings, motion)
         return _replay(logged, logged.telemetry, replayed, trial, None, _how_it_ended(logged.record))
     own = logged.record.world or {}
     trial, recorded = _perform(logged, open_robot, own, logged.settings)

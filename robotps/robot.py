@@ -22,7 +22,8 @@ Vector = FloatArray | Sequence[float]
 class Observation:
     """What a robot reported at one control period. None: this robot has no such sense; NaN: this reading is missing.
 
-    time: s since the motion began. sent: joint targets really sent after clipping, rad, (n_joints,); commanded: as the
+    time: s since the motion began: in simulation the end of the control period, on a bus soon after its beginning.
+    sent: the joint targets of that period as really sent after clipping, rad, (n_joints,); commanded: as the
     motion asked for them, where that may differ. late: s that the period began after its deadline, where it has one.
     position rad, velocity rad/s, torque N m, current A, load (share of full effort), temperature degC: (n_joints,).
     orientation: of the body, quaternion x, y, z, w. angular_velocity: of the body in its own frame, rad/s, (3,).
@@ -153,6 +154,21 @@ class Telemetry:
             values = [getattr(observation, field.name) for observation in observations]
             columns[field.name] = None if values[0] is None else np.array(values, dtype=np.float64)
         return cls(**columns)
+
+    def in_force(self, period: float) -> FloatArray:
+        """The targets that each row's readings were taken under, rad, (T, n_joints); period: s between two rows.
+
+        Those of the row itself in simulation, of the row before it on a bus, whose servos answer before they move.
+        """
+        return self.sent if self.sensed_at_end(period) else np.vstack([self.sent[:1], self.sent[:-1]])
+
+    def sent_at(self, period: float) -> FloatArray:
+        """When each row's targets came into force, s, (T,); period: see `in_force`."""
+        return np.concatenate([[0.0], self.time[:-1]]) if self.sensed_at_end(period) else self.time
+
+    def sensed_at_end(self, period: float) -> bool:
+        """Whether a row's readings were taken when the control period of its targets was over, not when it began."""
+        return bool((self.time - period * np.arange(len(self.time))).min() > 0.95 * period)
 
     def columns(self) -> dict[str, FloatArray]:
         """The quantities that were sensed, by name."""

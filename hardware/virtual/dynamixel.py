@@ -39,6 +39,7 @@ PING, READ, WRITE, REG_WRITE, ACTION, FACTORY_RESET, REBOOT = 1, 2, 3, 4, 5, 6, 
 CLEAR, BACKUP = 0x10, 0x20
 SYNC_READ, SYNC_WRITE, FAST_SYNC_READ = 0x82, 0x83, 0x8A
 BULK_READ, BULK_WRITE, FAST_BULK_READ = 0x92, 0x93, 0x9A
+QUESTIONS = frozenset({READ, SYNC_READ, FAST_SYNC_READ, BULK_READ, FAST_BULK_READ})
 
 
 class Status(NamedTuple):
@@ -79,7 +80,10 @@ class DynamixelBus(ServoBus[DynamixelServo]):
         """Bytes from the host at a baud rate, and the servos' answers in their order on the wire."""
         replies: list[Reply] = []
         for id_, body, right in self._parser.feed(data):
-            replies += self._obey(self._listeners(baud), id_, body[0], body[1:], right)
+            self._before(body[0] in QUESTIONS)
+            answers = self._obey(self._listeners(baud), id_, body[0], body[1:], right)
+            self._after(answers)
+            replies += answers
         return replies
 
     def _listeners(self, baud: int) -> Listeners:

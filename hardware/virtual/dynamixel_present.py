@@ -39,7 +39,8 @@ class Present:
         self.shift: FloatArray = np.zeros((6, n))
         self.booted_at: FloatArray = np.zeros(n)
         self._plant = plant
-        self._measured: FloatArray = np.zeros((6, n))
+        self._counts: FloatArray = np.zeros((6, n))
+        self._set_for = -1
 
         def registers(address: int, form: str, count: int = 1) -> NDArray[Any]:
             step = np.dtype(form).itemsize
@@ -57,18 +58,32 @@ class Present:
         if self.fresh:
             return
         self.fresh = True
-        plant, measured = self._plant, self._measured
-        servos, motors, position, setpoint = plant.servos, plant.motors, plant.position, plant.servos.setpoint
-        measured[:] = servos.duty, motors.current, plant.speed, position, servos.setpoint_speed, setpoint
-        counts = np.rint(measured * self.scale + self.shift)
+        plant, counts = self._plant, self._counts
+        servos, motors, position = plant.servos, plant.motors, plant.position
+        setpoint, aimed = servos.setpoint, servos.aimed
+        if servos.settings != self._set_for:
+            self._set_up()
+        counts[0], counts[1], counts[2], counts[3] = servos.duty, motors.current, plant.speed, position
+        counts[4], counts[5] = servos.setpoint_speed, setpoint
+        counts *= self.scale
+        counts += self.shift
+        np.rint(counts, out=counts)
         self._words[:] = np.minimum(np.maximum(counts[:2], -32768), 32767)
         self._longs[:] = counts[2:]
-        under_way = (setpoint != servos.aimed) & (self._torque > 0)
-        there = np.abs(servos.aimed - position) <= IN_POSITION
+        under_way = (setpoint != aimed) & (self._torque > 0)
         following = self._torque * (np.abs(setpoint - position) > LAGGING)
-        profile = (servos.speed < UNLIMITED) * (np.where(servos.acceleration < UNLIMITED, 0x30, 0x10) + 2 * under_way)
         self._state[0] = under_way | (np.abs(counts[2]) > self._threshold)
-        self._state[1] = profile + 8 * following + there
+        self._state[1] = (
+            self._profile + self._profiled * under_way + 8 * following + (np.abs(aimed - position) <= IN_POSITION)
+        )
         self._tick[:] = ((plant.time - self.booted_at) * 1000 + 1e-6).astype(np.int64) % 32768
         self._voltage[:] = max(0, round(10 * motors.voltage))
         self._temperature[:] = np.rint(np.minimum(np.maximum(motors.temperature, 0), 255))
+
+    def _set_up(self) -> None:
+        """The part of the moving status that tells of the profile, until the servos are set to another one."""
+        servos = self._plant.servos
+        self._set_for = servos.settings
+        limited = servos.speed < UNLIMITED
+        self._profile = limited * np.where(servos.acceleration < UNLIMITED, 0x30, 0x10)
+        self._profiled = 2 * limited

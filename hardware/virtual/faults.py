@@ -125,6 +125,9 @@ class FaultyDevice:
     def advance(self, seconds: float) -> None:
         self.bus.advance(seconds)
 
+    def settle(self) -> None:
+        self.bus.settle()
+
     def power_cycle(self) -> None:
         self.bus.power_cycle()
 

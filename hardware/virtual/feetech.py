@@ -73,13 +73,17 @@ class FeetechBus(ServoBus[FeetechServo]):
         """Bytes from the host at a baud rate, and the servos' answers in their order on the wire."""
         replies: list[Reply] = []
         for id_, instruction, parameters in self._parser.feed(data):
+            self._before(instruction in (READ, SYNC_READ))
             hearing = [servo for servo in self.servos if servo.awake and abs(servo.baud / baud - 1) < SAME_BAUD]
+            answers: list[Reply] = []
             if instruction == SYNC_READ:
-                replies += self._sync_read(hearing, parameters)
+                answers = self._sync_read(hearing, parameters)
             elif instruction == SYNC_WRITE:
                 self._sync_write(hearing, parameters)
             else:
-                replies += self._single(hearing, id_, instruction, parameters)
+                answers = self._single(hearing, id_, instruction, parameters)
+            self._after(answers)
+            replies += answers
         return replies
 
     def _supervise(self) -> None:

@@ -43,6 +43,9 @@ class OpenCatBoard:
             self._run_until_idle()
         return self.spontaneous()
 
+    def settle(self) -> None:
+        """Nothing is put off: a board answers when a motion has ended."""
+
     def power_cycle(self) -> None:
         """The board starts anew."""
         self.firmware.power_cycle()

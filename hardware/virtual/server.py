@@ -45,6 +45,9 @@ class Device(Protocol):
     def feed(self, data: bytes, baud: int) -> Sequence[Reply]:
         """Take bytes sent at a baud rate and answer them."""
 
+    def settle(self) -> None:
+        """What it has to say is on its way: let the time pass that it has put off until then (lockstep only)."""
+
     def spontaneous(self) -> Sequence[Reply]:
         """What the device has to say by itself, since it was last asked."""
 
@@ -124,6 +127,7 @@ class Server:
             self._listen()
             self._schedule(self.device.spontaneous(), 0.0)
             self._speak()
+            self.device.settle()
             for service in self.services:
                 service.serve(ready)
 

@@ -28,12 +28,18 @@ AnyServo = TypeVar("AnyServo", bound=Servo)
 
 
 class ServoBus(Generic[AnyServo]):
-    """The servos of a robot on one bus. lockstep: every instruction that writes a goal lets a control period pass."""
+    """The servos of a robot on one bus. lockstep: every instruction that writes a goal lets a control period pass.
+
+    That is once the servos have answered, themselves or to a question right after it: what they say is as at its
+    beginning, as on a real bus, and host and physics are busy at the same time. It does not depend on which bytes
+    arrive together.
+    """
 
     def __init__(self, plant: Plant, servos: Sequence[AnyServo], *, lockstep: bool) -> None:
         self.plant = plant
         self.servos = servos
         self.lockstep = lockstep
+        self._owes_period = self._has_answered = False
         for servo in servos:
             servo.boot_time = 0.0 if lockstep else BOOT_TIME
 
@@ -44,6 +50,10 @@ class ServoBus(Generic[AnyServo]):
     def advance(self, seconds: float) -> None:
         self.plant.advance(seconds)
 
+    def settle(self) -> None:
+        if self._has_answered:
+            self._pass_period()
+
     def power_cycle(self) -> None:
         """Every servo starts anew."""
         for servo in self.servos:
@@ -52,9 +62,22 @@ class ServoBus(Generic[AnyServo]):
     def spontaneous(self) -> Sequence[Reply]:
         return ()
 
+    def _before(self, question: bool) -> None:
+        """An instruction is about to be obeyed; question: it only asks."""
+        if self._owes_period and (self._has_answered or not question):
+            self._pass_period()
+
     def _step(self, goal: bool) -> None:
-        if goal and self.lockstep:
-            self.plant.advance_period()
+        """An instruction has been obeyed; goal: it wrote one."""
+        self._owes_period |= goal and self.lockstep
+
+    def _after(self, replies: Sequence[Reply]) -> None:
+        """This is the answer to it."""
+        self._has_answered = self._owes_period and bool(replies)
+
+    def _pass_period(self) -> None:
+        self._owes_period = self._has_answered = False
+        self.plant.advance_period()
 
 
 def wiring_of(plant: Plant) -> tuple[Wiring, list[tuple[int, int]]]:

@@ -140,7 +140,8 @@ def _record(
     from robotps.replay import Recording
     from sim.render import record_video
 
-    motion = gait_cycle(logged.description, logged.gait) if logged.telemetry is None else Recording(logged.telemetry)
+    telemetry, period = logged.telemetry, logged.description.control_period
+    motion = gait_cycle(logged.description, logged.gait) if telemetry is None else Recording(telemetry, period)
     seconds = logged.length if end is None else min(logged.length, end)
     with simulation(logged.description)(world or logged.record.world, logged.record.seed) as robot:
         record_video(robot, motion, seconds, video, begin=begin or 0.0, pace=slow)

@@ -25,6 +25,16 @@ def test_a_robot_that_keeps_its_own_time_is_taken_as_it_is() -> None:
     assert grid.position == pytest.approx(moving(time))
 
 
+@pytest.mark.parametrize("soon", [0.0, 0.0001, 0.003])
+def test_a_robot_that_answers_before_it_moves_has_been_read_at_the_ends_of_the_periods_before(soon: float) -> None:
+    begin = PERIOD * np.arange(50)
+    grid = on_grid(Telemetry(begin + soon, moving(begin), position=moving(begin + soon)), PERIOD)
+    assert grid is not None
+    assert len(grid) == 49
+    assert grid.sent == pytest.approx(moving(begin[:-1]))
+    assert grid.position == pytest.approx(moving(begin[1:]), abs=2e-3 if soon else 1e-9)
+
+
 def test_readings_by_the_walls_clock_are_moved_to_the_ends_of_periods() -> None:
     """Read 3 ms after each target was sent; one deadline was left out."""
     index = np.delete(np.arange(50), 20)

@@ -100,7 +100,7 @@ def test_a_trial_is_replayed_on_the_robot_from_standing_into_a_run_of_its_own(he
     assert telemetry.time[-1] == pytest.approx(3.0 if how else 4.0, abs=0.02)
     assert telemetry.commanded is not None
     scale = 0.5 if how else 1.0
-    since, then = (np.concatenate([[0.0], seen.time[:-1]]) for seen in (telemetry, recorded))
+    since, then = (seen.sent_at(DKITTY.control_period) for seen in (telemetry, recorded))
     for asked, before in zip(telemetry.commanded.T, recorded.commanded.T, strict=True):
         off = np.abs(asked - np.interp(scale * since, then, before))
         assert np.median(off) < 0.01

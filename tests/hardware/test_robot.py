@@ -48,7 +48,7 @@ def test_a_gait_is_played_and_observed_in_the_devices_time(robot: SerialRobot, d
         telemetry = Telemetry.of(list(robot.play(CYCLE, 1.0)))
         timing = robot.timing
     assert len(telemetry.time) == 100
-    np.testing.assert_allclose(telemetry.time, np.arange(1, 101) * 0.01, atol=1e-9)
+    np.testing.assert_allclose(telemetry.time, np.arange(100) * 0.01, atol=1e-9)
     np.testing.assert_allclose(telemetry.position, telemetry.sent, atol=1e-9)  # these servos follow at once
     np.testing.assert_allclose(telemetry.sent[-1], CYCLE(0.99), atol=2e-3)
     np.testing.assert_allclose(telemetry.commanded, [CYCLE(time) for time in np.arange(100) * 0.01], atol=1e-9)

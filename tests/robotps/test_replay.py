@@ -155,9 +155,22 @@ def test_a_recording_plays_what_was_sent_at_the_moments_it_was_sent(gliding: Gli
         _, telemetry = run_trial(robot, gait, settings)
     assert telemetry is not None
     with gliding(description)({}, 1) as robot:
-        _, again = run_trial(robot, gait, settings, motion=Recording(telemetry))
+        _, again = run_trial(robot, gait, settings, motion=Recording(telemetry, description.control_period))
     assert again is not None
     np.testing.assert_allclose(again.sent, telemetry.sent, atol=1e-12)
+
+
+@pytest.mark.parametrize("read_at", [0.0, 0.3, 1.0])
+def test_targets_are_in_force_from_when_they_were_sent_on_a_bus_and_in_simulation(read_at: float) -> None:
+    """read_at: share of the control period in which the targets went out; at its end in simulation."""
+    began = 0.01 * np.arange(20)
+    sent = np.sin(began)[:, None] * np.ones(12)
+    telemetry = Telemetry(began + 0.01 * read_at, sent)
+    assert telemetry.sensed_at_end(0.01) == (read_at == 1.0)
+    np.testing.assert_allclose(telemetry.sent_at(0.01), began, atol=0.004)
+    np.testing.assert_allclose(Recording(telemetry, 0.01)(0.05), sent[5], atol=0.004)
+    row = 6 if read_at == 1.0 else 7
+    np.testing.assert_array_equal(telemetry.in_force(0.01)[row], sent[6])
 
 
 def _telemetry(joints: np.ndarray, forward: np.ndarray) -> Telemetry:

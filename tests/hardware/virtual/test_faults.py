@@ -47,7 +47,8 @@ def goal(device: FaultyDevice, times: int = 1) -> None:
     """Let control periods pass."""
     data = b"".join(struct.pack("<Bi", id_, 2048) for id_ in IDS)
     for _ in range(times):
-        device.feed(packet(0xFE, bytes((0x83,)) + struct.pack("<HH", 116, 4) + data), BAUD)
+        device.feed(packet(0xFE, bytes((0x83,)) + struct.pack("<HH", 116, 4) + data) + SYNC_READ, BAUD)
+        device.settle()
 
 
 def status(device: FaultyDevice, id_: int, address: int, form: str) -> tuple[int, int] | None:
@@ -262,7 +263,7 @@ def test_a_served_robot_loses_its_cable_in_the_middle_of_a_motion() -> None:
     data = packet(0xFE, bytes((0x83,)) + struct.pack("<HH", 116, 4) + struct.pack("<Bi", 10, 2048))
     with VirtualRobot(load_description("dkitty"), faults=plan, realtime=False) as robot:
         port = serial.Serial(robot.port, BAUD, timeout=30)
-        for _ in range(5):
+        for _ in range(6):  # with the sixth the fifth period is over
             port.write(data)
         with pytest.raises(serial.SerialException):
             port.read(1)

@@ -36,6 +36,9 @@ class Echo:
         self.fed.append((data, baud))
         return [Reply(self.delay, data.upper())] * 2
 
+    def settle(self) -> None:
+        pass
+
     def spontaneous(self) -> Sequence[Reply]:
         return ()
 
