@@ -71,7 +71,7 @@ def excite(
         raise RobotpsError("the simulated robot falls at every motion: is the description right?")
     settings = TuneSettings(family=safe[0].gait.family, seed=seed, confirm=1, iterations=1, trial=safe[-1].settings)
     space = search_space(description, settings)
-    with Run.create(path, settings.model_dump(mode="json"), description) as run:
+    with Run.create(path, settings.model_dump(mode="json"), description, {"verb": "identify"}) as run:
         vectors = np.stack([space.vector(one.gait.parameters) for one in safe])
         candidates = run.add_candidates("start", 0, settings.family, vectors)
         motions: dict[str, dict[str, object]] = {}
@@ -92,6 +92,7 @@ def excite(
                 tell(f"{one.name} is left out")
         if not made:
             raise RobotpsError(f"no motion could be made: {trial.reason}")
+        run.set_meta("finished", True)
 
 
 def _log(

@@ -224,7 +224,10 @@ class Run:
         self.close()
 
     def meta(self, key: str) -> Any:
-        """What was written down at the start or the end: settings, description, versions, git, created, result."""
+        """What was written down at the start or the end: settings, description, versions, git, created, result.
+
+        Of trials without a search also the `verb` that made them, and whether it has `finished`.
+        """
         if key not in self._meta:
             with explained(self.path):
                 row = self._database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

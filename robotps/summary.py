@@ -17,7 +17,10 @@ State = Literal["in progress", "finished", "unfinished"]
 
 @dataclass(frozen=True)
 class Summary:
-    """Speeds are means over trials on fresh seeds, m/s, None where there were none yet."""
+    """Speeds are means over trials on fresh seeds, m/s, None where there were none yet.
+
+    search: its name, or the verb whose trials these are where nothing was searched for.
+    """
 
     path: Path
     robot: str
@@ -40,15 +43,17 @@ def summary(path: Path) -> Summary:
     database_file(path)
     with explained(path), closing(connect(path, "ro")) as database:
         robot = _value(database, "description", "$.name")
-        search = _value(database, "settings", "$.search")
+        verb = _value(database, "verb", "$")
+        search = verb or _value(database, "settings", "$.search")
         confirm = database.execute("SELECT json_extract(value, '$.confirm') FROM meta WHERE key = 'settings'")
         asked = (confirm.fetchone() or (None,))[0]
         created = _value(database, "created", "$")
         start, best = _again(database, "start"), _again(database, "best")
         trials = database.execute("SELECT count(*) FROM trial").fetchone()[0]
         notes = database.execute("SELECT count(*) FROM note").fetchone()[0]
+        finished = _value(database, "finished", "$") == "1"
     improved = best.score is not None and start.score is not None and best.score > start.score
-    done = isinstance(asked, int) and best.trials >= asked
+    done = finished if verb else isinstance(asked, int) and best.trials >= asked
     return Summary(
         path=path,
         robot=robot,

@@ -153,10 +153,11 @@ def _take(
 
     folder = new_folder(description.name, "gap")
     with (
-        Run.create(folder, asked.model_dump(mode="json"), description) as run,
+        Run.create(folder, asked.model_dump(mode="json"), description, {"verb": "gap"}) as run,
         physical(description, port, flags) as place,
     ):
         place.tuning(run, asked, heard).evaluate("search", vectors, repeats)
+        run.set_meta("finished", True)
     say(f"run    {folder}")
     return folder
 

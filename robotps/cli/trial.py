@@ -195,8 +195,10 @@ def on_robot(
         trials.append(Trial(**progress.latest.metrics))
         _tell(len(trials), trials[-1])
 
-    with Run.create(new_folder(description.name, "trial"), asked.model_dump(mode="json"), description) as run:
+    folder = new_folder(description.name, "trial")
+    with Run.create(folder, asked.model_dump(mode="json"), description, {"verb": "trial"}) as run:
         place.tuning(run, asked, heard).score_start()
+        run.set_meta("finished", True)
     return _counted(trials), run.path
 
 

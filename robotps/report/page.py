@@ -89,7 +89,8 @@ def _state(entry: Study) -> str:
     if entry.in_progress:
         return "in progress"
     confirmed = sum(trial.candidate.stage == "best" for trial in entry.trials)
-    return "finished" if confirmed >= entry.settings.confirm else "unfinished"
+    done = entry.finished if entry.verb else confirmed >= entry.settings.confirm
+    return "finished" if done else "unfinished"
 
 
 def _facts(entry: Study) -> list[tuple[str, str, str]]:
@@ -173,7 +174,7 @@ def _compared(studies: Sequence[Study]) -> dict[str, Any]:
                 "style": f"s{index % charts.COLOURS}",
                 "name": entry.name,
                 "robot": entry.description.title,
-                "search": entry.settings.search,
+                "search": entry.verb or entry.settings.search,
                 "seed": str(entry.settings.seed),
                 "trials": f"{len(entry.trials):,}",
                 "minutes": f"{sum(walked(trial) for trial in entry.trials) / 60:.1f}",

@@ -24,7 +24,10 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Study:
-    """One run, as far as it could be read; `missing` says what could not, and why."""
+    """One run, as far as it could be read; `missing` says what could not, and why.
+
+    verb: whose trials these are where nothing was searched for; finished: whether it has made all of them.
+    """
 
     name: str
     settings: TuneSettings
@@ -34,6 +37,8 @@ class Study:
     history: History
     result: TuneResult | None
     sensitivity: Sensitivity | None
+    verb: str
+    finished: bool
     in_progress: bool
     created: str
     versions: dict[str, str]
@@ -107,6 +112,8 @@ def study(run: Run) -> Study:
             np.array([entry.score.value for entry in scored], dtype=np.float64),
             np.array([entry.iteration for entry in scored], dtype=np.int64),
         ),
+        verb=read("what the run was for", lambda: str(run.meta("verb") or ""), ""),
+        finished=read("whether it was finished", lambda: bool(run.meta("finished")), False),
         in_progress=run.in_progress,
         created=read("when the run began", lambda: str(run.meta("created") or ""), ""),
         versions=read("versions", lambda: dict(run.meta("versions") or {}), {}),

@@ -76,6 +76,21 @@ def test_a_runs_best_gait_is_taken_to_the_robot_and_its_trials_join_the_run(here
     assert telemetry.commanded is not None
 
 
+def test_trials_without_a_search_are_told_from_searches_and_are_finished_when_all_were_made(here: Path) -> None:
+    with VirtualRobot(DKITTY, realtime=False) as virtual:
+        status, answer, said = _robotps("trial", "--robot", "dkitty", "--seconds", "0.5", *_on(virtual))
+    assert status == 0, said
+    path = Path(answer["telemetry"])
+    _, listed, _ = _robotps("runs", "--in", path.parent)
+    assert [(run["search"], run["state"], run["trials"]) for run in listed["runs"]] == [("trial", "finished", 1)]
+    with Run.resume(path) as run:
+        run.set_meta("finished", False)  # as a kill -9 would have left it
+    assert _robotps("runs", "--in", path.parent)[1]["runs"][0]["state"] == "unfinished"
+    status, answer, said = _robotps("report", path)
+    assert status == 0, said
+    assert "unfinished" in Path(answer["report"]).read_text()
+
+
 @pytest.mark.parametrize("how", [[], ["--slow", "0.5", "--to", "1.5"]], ids=["whole", "slow and in part"])
 def test_a_trial_is_replayed_on_the_robot_from_standing_into_a_run_of_its_own(here: Path, how: list[str]) -> None:
     with Run.open(EXAMPLE) as run:
