@@ -7,6 +7,7 @@ over segments comes to); and the simulator's own errors (`Unknown.discrepancy`),
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -87,21 +88,20 @@ def fit(
     Those without information stay in: the others' intervals would be too narrow without them.
 
     belief: covariance (p, p) of what is believed beforehand, where that is more than each parameter's own spread.
-    begin: values (p,) to start from instead of the prior; other starts are drawn around the prior. refine: False leaves
-    out the second fit.
+    begin: values (p,) to start from instead of the prior; other starts are drawn around them. refine: False leaves out
+    the second fit.
     """
     everything = tuple(range(len(problem.unknowns)))
     generator = np.random.default_rng(seed)
-    best: Estimate | None = None
+    centre = np.array([u.prior for u in problem.unknowns]) if begin is None else begin
+    found: list[Estimate] = []
     for start in range(starts):
-        first = _start(problem.unknowns, generator if start else None)
-        if begin is not None and start == 0:
-            first = begin
-        found = _fit(problem, everything, first, nfev, rounds, belief)
-        notify(f"start {start + 1} of {starts}: {found.rms:.3f} standard deviations left")
-        if best is None or found.rms < best.rms:
-            best = found
-    assert best is not None
+        first = _start(problem.unknowns, centre, generator if start else None)
+        found.append(_fit(problem, everything, first, nfev, rounds, belief))
+        notify(f"start {start + 1} of {starts}: {found[-1].rms:.3f} standard deviations left")
+    # each has made up its own mind on what is noise: they are compared under the least
+    noise = np.min([estimate.sigma for estimate in found], axis=0)
+    best = min(found, key=lambda estimate: rms(problem, estimate.values, noise))
     for _ in range(2 if refine else 0):
         keep = tuple(i for i in best.free if not best.at_bound[i])
         if keep == best.free or not keep:
@@ -120,8 +120,21 @@ def fit(
     return best
 
 
-def _start(unknowns: Sequence[Unknown], generator: np.random.Generator | None) -> FloatArray:
-    values = np.array([u.prior for u in unknowns])
+def scanned(problem: Problem, name: str, step: float) -> FloatArray:
+    """The prior, but of one parameter the value between its bounds, in steps, that leaves the least residuals.
+
+    For one with several valleys: least squares go down into the one in which they begin.
+    """
+    prior = np.array([unknown.prior for unknown in problem.unknowns])
+    (place,) = (i for i, unknown in enumerate(problem.unknowns) if unknown.name == name)
+    noise = _noise(problem, problem.residuals(prior))
+    tried = np.tile(prior, (math.ceil((problem.unknowns[place].upper - problem.unknowns[place].lower) / step), 1))
+    tried[:, place] = problem.unknowns[place].lower + step * np.arange(len(tried))
+    return min(tried, key=lambda values: rms(problem, values, noise))
+
+
+def _start(unknowns: Sequence[Unknown], centre: FloatArray, generator: np.random.Generator | None) -> FloatArray:
+    values = centre
     if generator is not None:
         values = values + np.array([u.spread for u in unknowns]) * generator.normal(size=len(values)) * 0.5
     # not on a bound, where nothing can be differentiated

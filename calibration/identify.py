@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.battery import battery_of
-from calibration.fit import Estimate, fit, rms
+from calibration.fit import Estimate, fit, rms, scanned
 from calibration.floor_problem import FloorProblem
 from calibration.grid import Grid, on_grid
 from calibration.identification import NORMAL_95, Identification, IdentifiedParameter, distributions
@@ -54,6 +54,8 @@ fitted together with the servos then, and of the servos, which are seen through 
 COARSE = 12
 """Segments on which several starts are compared."""
 STARTS = 3
+LATENCY_STEP = 0.002
+"""s; a part of any control period. A wrong latency fits better by a wrong gain than by a somewhat less wrong one."""
 
 Tell = Callable[[str], None]
 
@@ -151,7 +153,8 @@ class _Fitting:
         unknowns += [*stand_unknowns(), self.now["body.mass_scale"]]
         self.tell(f"servos: {len(unknowns)} parameters from {len(grids)} motions on the stand")
         coarse = StandProblem(self.description, grids, unknowns, COARSE)
-        first = fit(coarse, seed=self.seed, starts=STARTS, notify=self.tell, nfev=6, refine=False)
+        begin = scanned(coarse, "servo.latency_s", LATENCY_STEP)
+        first = fit(coarse, seed=self.seed, starts=STARTS, notify=self.tell, nfev=6, begin=begin, refine=False)
         estimate = fit(StandProblem(self.description, grids, unknowns), begin=first.values, notify=self.tell)
         self._learn(estimate)
         self._share_strength()
@@ -180,7 +183,8 @@ class _Fitting:
         self.tell(f"body and floor: {len(unknowns)} parameters from {len(shots)} shots of {len(shots[0].sent)} periods")
         world = with_values(self.base, self._values())
         problem = FloorProblem(self.description, shots, unknowns, world, self.executor)
-        self._learn(fit(problem, seed=self.seed, notify=self.tell, nfev=4, rounds=1))
+        begin = scanned(problem, "servo.latency_s", LATENCY_STEP) if with_servos else None
+        self._learn(fit(problem, seed=self.seed, notify=self.tell, nfev=4, rounds=1, begin=begin))
 
     def _learn(self, estimate: Estimate) -> None:
         """Take over what a stage found, and let the next begin there."""

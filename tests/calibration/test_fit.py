@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibration.fit import fit
+from calibration.fit import fit, scanned
 from calibration.unknowns import Unknown
 from robotps.parameters import FloatArray
 
@@ -93,3 +93,38 @@ def test_a_belief_in_a_difference_is_kept() -> None:
     problem.observed = problem.design @ np.array([0.8, 0.0])
     found = fit(problem, belief=np.array([[1.0, 0.999], [0.999, 1.0]]))
     assert abs(found.values[1] - 0.8) < 0.05
+
+
+class Wave:
+    """Readings of a sine of unknown frequency, with noise: every frequency that slips by a whole wave is a valley."""
+
+    def __init__(self, true: float, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        self.unknowns = (unknown("frequency", 3.0, 2.0, lower=0.0, upper=10.0), unknown("height", 1.0, 0.3))
+        self.time = np.linspace(0.0, 4.0, 50)
+        self.observed = np.sin(true * self.time) + 0.05 * generator.normal(size=(20, 50))
+        self.channels: NDArray[np.int64] = np.zeros(50, dtype=np.int64)
+        self.floor = np.array([1e-6])
+        self.correlated = 1.0
+
+    def residuals(self, values: FloatArray) -> FloatArray:
+        result: FloatArray = values[1] * np.sin(values[0] * self.time) - self.observed
+        return result
+
+    def jacobian(self, values: FloatArray, columns: Sequence[int], steps: FloatArray) -> FloatArray:
+        phase = values[0] * self.time
+        slopes = np.stack([values[1] * self.time * np.cos(phase), np.sin(phase)], axis=1)[:, list(columns)]
+        return np.broadcast_to(slopes, (*self.observed.shape, len(columns))).copy()
+
+
+def test_a_parameter_with_several_valleys_is_looked_for_before_it_is_fitted() -> None:
+    problem = Wave(7.0, seed=6)
+    assert abs(fit(problem).values[0] - 7.0) > 1.0
+    begin = scanned(problem, "frequency", 0.5)
+    assert abs(begin[0] - 7.0) <= 0.5
+    assert fit(problem, begin=begin).values[0] == pytest.approx(7.0, abs=0.02)
+
+
+def test_of_several_starts_the_one_that_leaves_least_is_taken_whatever_each_takes_for_noise() -> None:
+    for seed in range(6):
+        assert fit(Wave(5.0, seed), starts=12, seed=seed).values[0] == pytest.approx(5.0, abs=0.02)
