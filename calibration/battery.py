@@ -56,7 +56,9 @@ def battery_of(
     found = {
         "battery.volts": _parameter("battery.volts", "V", prior, open_circuit, float(np.hypot(deviations[0], rounding)))
     }
-    spread = float(np.hypot(deviations[1], 0.1 * abs(ohm) + rounding / max(float(amperes.max()), 1e-3)))
+    # what falls by less than the resolution over the currents that there mostly are does not show
+    hidden = rounding / max(2 * float(amperes.std()), 1e-3)
+    spread = float(np.hypot(deviations[1], 0.1 * abs(ohm) + hidden))
     name = "battery.resistance_ohm"
     found[name] = _parameter(name, "ohm", world.battery.resistance_ohm, ohm, spread, 0.2 * LARGEST)
     return found

@@ -22,6 +22,10 @@ SINK = "stance.sink"
 
 NUISANCES = (*TILTS, SINK)
 
+LOOP_TIME_ERROR = 0.0004
+"""s; how well the time is known that a servo's own loop takes to act on its encoder. It passes for a gain: the more,
+the faster joint and loop swing by themselves."""
+
 
 @dataclass(frozen=True)
 class Unknown:
@@ -47,10 +51,12 @@ def servo_unknowns(description: RobotDescription, world: World) -> list[Unknown]
     armature, latency = float(own.armature or 0.0), float(own.latency_s or 0.0)
     backlash = float(own.backlash_rad or 0.0)
     line = servo.stall_torque / servo.no_load_speed
+    # rad/s, of a rotor by itself
+    swing = math.sqrt(servo.gain / max(armature, 0.001 * servo.stall_torque))
     unknowns = [
         Unknown("servo.strength_scale", "1", given.strength_scale, 0.15, 0.4, 1.8, 0.02),
         Unknown("servo.speed_scale", "1", given.speed_scale, 0.15, 0.5, 1.8, 0.012),
-        Unknown("servo.gain_scale", "1", given.gain_scale, 0.2, 0.3, 2.5, 0.02),
+        Unknown("servo.gain_scale", "1", given.gain_scale, 0.2, 0.3, 2.5, LOOP_TIME_ERROR * swing),
         Unknown("servo.coulomb_friction", "N m", coulomb, *_around(coulomb, 0.03 * servo.stall_torque)),
         Unknown("servo.viscous_friction", "N m s/rad", viscous, *_around(viscous, 0.05 * line)),
         Unknown("servo.armature", "kg m^2", armature, *_around(armature, 0.001 * servo.stall_torque)),
@@ -93,7 +99,7 @@ def stand_unknowns() -> list[Unknown]:
 
 def _around(value: float, spread: float) -> tuple[float, float, float, float]:
     """spread, lower, upper and discrepancy of a quantity that is not negative."""
-    return max(spread, value), 0.0, value + 8 * max(spread, value), 0.15 * max(spread, value)
+    return max(spread, value), 0.0, value + 8 * max(spread, value), 0.25 * max(spread, value)
 
 
 def believed(unknowns: Sequence[Unknown], prior: Randomization) -> list[Unknown]:
