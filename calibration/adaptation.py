@@ -186,7 +186,11 @@ class Adaptation(Search):
 
     @property
     def _size(self) -> int:
-        return self.schedule.sizes[self.iteration]
+        """Physical trials of this iteration: as scheduled, or as many as faults before it have left."""
+        settings = self._settings
+        assert settings.budget is not None  # an adaptation has one
+        left = settings.budget - self._run.count() - (settings.trials_to_confirm - settings.confirm)
+        return max(1, min(self.schedule.sizes[self.iteration], left))
 
     @property
     def _kind(self) -> str:

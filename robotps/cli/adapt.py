@@ -221,9 +221,9 @@ def _conclude(record: Run) -> dict[str, Any] | None:
 
     rounds = tables(record)
     for row in rounds:
-        best = "" if row["best_robot_speed"] is None else f"best {row['best_robot_speed']:.3f} m/s"
+        best = "" if row["best_robot_speed"] is None else f", best {row['best_robot_speed']:.3f} m/s"
         expected = "" if row["error"] is None else f", simulation was off by {row['error']:.3f} m/s"
-        say(f"{row['kind']} {row['round']}: {row['robot_trials']} trials, {best}{expected}")
+        say(f"{row['kind']} {row['round']}: {row['robot_trials']} trials{best}{expected}")
     result: dict[str, Any] | None = conclude(record)
     if result is None:
         return None

@@ -86,10 +86,10 @@ class Lab:
         self.identified += 1
         return Model(world={"mean": 1.0 / self.identified}, randomization={}, accepted=True)
 
-    def walk(self, candidate: Candidate, repeat: int = 0) -> None:
+    def walk(self, candidate: Candidate, repeat: int = 0, *, fault: bool = False) -> None:
         noise = np.random.default_rng((candidate.id, repeat)).normal(0, NOISE)
         speed = real_speed(candidate.vector) + noise
-        trial = Trial("finished", speed, 2 * speed, 2.0, 0.0)
+        trial = Trial("fault" if fault else "finished", speed, 2 * speed, 2.0, 0.0)
         self.run.add_trial(
             candidate,
             repeat=repeat,
@@ -97,7 +97,7 @@ class Lab:
             seed=0,
             world=None,
             trial=trial,
-            score=speed,
+            score=None if fault else speed,
             digest=None,
             started="now",
             seconds=3.0,
@@ -131,6 +131,19 @@ def test_few_trials_on_the_robot_suffice_with_a_biased_simulation_and_not_withou
         assert lab.run.count() == 2 + sum(lab.schedule.sizes) <= 34
     assert ends[True] > 0.47
     assert 0.5 - ends[False] > 3 * (0.5 - ends[True])
+
+
+@pytest.mark.parametrize("planning", [True, False])
+def test_what_faults_have_taken_of_the_trials_the_last_iteration_does_without(tmp_path: Path, planning: bool) -> None:
+    lab = Lab(tmp_path / "run", planning=planning)
+    lab.start()
+    lab.iterate(1)
+    for candidate in lab.run.candidates("search", 0)[:3]:
+        lab.walk(candidate, fault=True)
+    lab.iterate(len(lab.schedule.sizes) - 1)
+    assert lab.run.count() == 2 + sum(lab.schedule.sizes)
+    last = lab.run.candidates("search", len(lab.schedule.sizes) - 1)
+    assert len(last) == lab.schedule.sizes[-1] - 3
 
 
 def test_the_record_decides_what_comes_next_and_nothing_is_planned_twice(tmp_path: Path) -> None:
