@@ -181,7 +181,7 @@ def picture(results: dict[int, dict[str, dict]], file: Path) -> None:
     axis.set_xlabel("trials on the (virtual) robot")
     axis.set_ylabel("fastest gait so far (m/s)")
     axis.set_title(
-        f"{len(results)} realities of a D'Kitty; diamonds: the gait found, run again", color=INK, fontsize=10
+        f"Realities of a D'Kitty: {len(results)}; diamonds: the gait found, run again", color=INK, fontsize=10
     )
     axis.legend(frameon=False, loc="upper left", fontsize=8)
     figure.savefig(file, dpi=150)
