@@ -12,6 +12,8 @@ from hardware.virtual.servo_bus import ServoBus, mixed, wiring_of
 HEADER = b"\xff\xff"
 BROADCAST = 0xFE
 SAME_BAUD = 0.03
+MOST_DATA = 253
+"""Bytes that an answer holds, as its length byte counts two more."""
 PING, READ, WRITE, REG_WRITE, ACTION, RESET, REBOOT, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 6, 8, 0x82, 0x83
 
 
@@ -73,7 +75,10 @@ class FeetechBus(ServoBus[FeetechServo]):
         """Bytes from the host at a baud rate, and the servos' answers in their order on the wire."""
         replies: list[Reply] = []
         for id_, instruction, parameters in self._parser.feed(data):
-            self._before(instruction in (READ, SYNC_READ))
+            asks = instruction in (READ, SYNC_READ)
+            if asks and parameters[1:2] > bytes((MOST_DATA,)):
+                continue
+            self._before(asks)
             hearing = [servo for servo in self.servos if servo.awake and abs(servo.baud / baud - 1) < SAME_BAUD]
             answers: list[Reply] = []
             if instruction == SYNC_READ:

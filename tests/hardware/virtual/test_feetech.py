@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import rustypot
 import scservo_sdk
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hardware.virtual.feetech import FeetechBus, Parser, packet
@@ -267,6 +267,7 @@ kinds = st.builds(
 
 
 @settings(max_examples=200, deadline=None)
+@example(stream=[packet(0xFE, 0x82, b"\x00\xfe\x0a"), packet(10, 2, b"\x00\xff")])
 @given(stream=st.lists(st.one_of(st.binary(max_size=40), kinds), max_size=8))
 def test_no_byte_sequence_crashes_or_hangs_the_bus(plant: Plant, stream: list[bytes]) -> None:
     plant.listeners.clear()
