@@ -7,7 +7,6 @@ over segments comes to); and the simulator's own errors (`Unknown.discrepancy`),
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -128,8 +127,9 @@ def scanned(problem: Problem, name: str, step: float) -> FloatArray:
     prior = np.array([unknown.prior for unknown in problem.unknowns])
     (place,) = (i for i, unknown in enumerate(problem.unknowns) if unknown.name == name)
     noise = _noise(problem, problem.residuals(prior))
-    tried = np.tile(prior, (math.ceil((problem.unknowns[place].upper - problem.unknowns[place].lower) / step), 1))
-    tried[:, place] = problem.unknowns[place].lower + step * np.arange(len(tried))
+    grid = np.arange(problem.unknowns[place].lower, problem.unknowns[place].upper, step)
+    tried = np.tile(prior, (len(grid), 1))
+    tried[:, place] = grid
     return min(tried, key=lambda values: rms(problem, values, noise))
 
 
