@@ -54,37 +54,6 @@ def with_ids(*ids: int) -> RobotDescription:
     return description.model_copy(update={"wiring": description.wiring.model_copy(update={"legs": legs})})
 
 
-def test_in_lockstep_servos_answer_as_they_are_when_a_goal_reaches_them_and_then_a_period_passes(
-    dkitty: DynamixelBus,
-) -> None:
-    goal = packet(0xFE, bytes((SYNC_WRITE,)) + struct.pack("<HHBi", GOAL, 4, 10, 2100))
-    question = packet(10, bytes((READ,)) + struct.pack("<HH", 120, 2))
-    ticks = []
-    for _ in range(3):
-        (reply,) = dkitty.feed(goal + question, BAUD)
-        ticks.append(struct.unpack_from("<H", reply.data, 9)[0])
-        dkitty.settle()
-        assert dkitty.time == pytest.approx(len(ticks) * 0.01)
-    assert ticks == [0, 10, 20]
-
-
-def test_in_lockstep_it_does_not_matter_what_arrives_together(dkitty: DynamixelBus) -> None:
-    goal = packet(0xFE, bytes((SYNC_WRITE,)) + struct.pack("<HHBi", GOAL, 4, 10, 2100))
-    question = packet(10, bytes((READ,)) + struct.pack("<HH", 120, 2))
-    stream = goal + question + question + goal + goal + question + packet(10, bytes((PING,))) + question
-    whole = [reply.data for reply in dkitty.feed(stream, BAUD)]
-    dkitty.settle()
-    other = DynamixelBus(Plant(load_description("dkitty")), lockstep=True)
-    parts: list[bytes] = []
-    for start in range(0, len(stream), 7):
-        parts += [reply.data for reply in other.feed(stream[start : start + 7], BAUD)]
-        other.settle()
-    assert parts == whole
-    assert other.time == dkitty.time == pytest.approx(0.03)
-    ticks = [struct.unpack_from("<H", data, 9)[0] for data in whole if len(data) == 13]
-    assert ticks == [0, 10, 20, 30]  # the second goal's period is over when the third comes
-
-
 def hexes(text: str) -> bytes:
     return bytes.fromhex(text)
 
