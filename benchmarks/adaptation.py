@@ -4,9 +4,10 @@ Realities are drawn by seed and are not in the repository. For each, on a virtua
 `adapt` with at most 40 physical trials, the same with simulation switched off (--planning-trials 0), and `tune
 --search kohl-stone` directly with 1,035 trials of the search. The gaits they end with are run again ten times each.
 Writes docs/adaptation.md and docs/adaptation.png, and prints for each reality the speeds as shares of the direct one's.
-Parts that are done are not done again: interrupted, it goes on. Hours on two cores; most of it is the direct tuning.
+What came out of each is kept in benchmarks/outcomes/adaptation and not made again; a run cut short goes on. Delete that
+folder, or name another one, to measure afresh: hours on two cores; most of it is the direct tuning.
 
-    nice python benchmarks/adaptation.py [--seeds 0 1 2 3 4] [--planning 60] [--no-identify] [--arms adapt alone direct]
+    nice python benchmarks/adaptation.py [--seeds 0 1 2 3 4] [--arms adapt alone direct] [--outcomes FOLDER]
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from robotps.figures import ACCENT, INK, PALE, new_figure
 from robotps.run import Run
 
 ROBOT = "dkitty"
+OUTCOMES = Path(__file__).parent / "outcomes" / "adaptation"
+ROUNDS = 2
 TRIALS = 40
+PLANNING_TRIALS = 60
 REPEATS = 10
 ARMS = {
     "adapt": "adapt",
@@ -90,7 +94,7 @@ def answer(arguments: list[str]) -> dict:
     return json.loads(output.splitlines()[-1])
 
 
-def searched(arm: str, seed: int, folder: Path, reality: Path, given: argparse.Namespace) -> Path:
+def searched(arm: str, seed: int, folder: Path, reality: Path) -> Path:
     """The run of one arm, finished or gone on with."""
     run, config = folder / arm, folder / "trial.toml"
     config.write_text(tomli_w.dumps(TRIAL))
@@ -102,42 +106,41 @@ def searched(arm: str, seed: int, folder: Path, reality: Path, given: argparse.N
             asked = ["--search", "kohl-stone", "--iterations", "23", "--policies", "15", "--repeats", "3"]
             answer(["tune", *there, *asked, "--config", str(config), "--seed", str(seed), "--run", str(run)])
         else:
-            planning = str(given.planning if arm == "adapt" else 0)
-            asked = ["--rounds", str(given.rounds), "--robot-trials", str(TRIALS), "--planning-trials", planning]
-            asked += [] if given.identify else ["--no-identify"]
+            planning = str(PLANNING_TRIALS if arm == "adapt" else 0)
+            asked = ["--rounds", str(ROUNDS), "--robot-trials", str(TRIALS), "--planning-trials", planning]
             answer(["adapt", *there, *asked, "--config", str(config), "--seed", str(seed), "--run", str(run)])
     return run
 
 
 def measured(arm: str, seed: int, given: argparse.Namespace) -> dict:
-    """Speeds of the gait that an arm ends with, run again, and the physical trials that it took."""
-    folder = given.runs.resolve() / f"adaptation-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    done = folder / f"{arm}.json"
+    """Speeds of the gait that an arm ends with, run again; the trials that it took, how fast they had got."""
+    done = given.outcomes / f"{seed}-{arm}.json"
     if not done.exists():
+        folder = given.runs.resolve() / f"adaptation-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
         reality = folder / "reality.toml"
         reality.write_text(tomli_w.dumps(drawn_reality(load_description(ROBOT), seed)))
-        run = searched(arm, seed, folder, reality, given)
+        run = searched(arm, seed, folder, reality)
         with virtual_robot(reality) as there:
             gait = str(run / "best_gait.toml")
             again = answer(["trial", *there, "--gait", gait, "--repeats", str(REPEATS), "--seconds", "5"])
         with Run.open(run) as record:
-            trials = record.count()
-        done.write_text(json.dumps({"speeds": again["speeds"], "trials": trials, "run": str(run)}))
+            found = {"speeds": again["speeds"], "trials": record.count(), "best_so_far": best_so_far(record)}
+        given.outcomes.mkdir(parents=True, exist_ok=True)
+        done.write_text(json.dumps(found) + "\n")
     return json.loads(done.read_text())
 
 
-def best_so_far(run: Path) -> np.ndarray:
-    """After each physical trial the highest mean speed of a gait so far."""
+def best_so_far(record: Run) -> list[float]:
+    """After each scored physical trial the highest mean speed of a gait so far, m/s."""
     means: dict[int, list[float]] = {}
     best, track = -np.inf, []
-    with Run.open(run) as record:
-        for trial in record.trials():
-            if trial.score is not None:
-                means.setdefault(trial.candidate.id, []).append(trial.metrics["speed"])
-                best = max(best, float(np.mean(means[trial.candidate.id])))
-                track.append(best)
-    return np.array(track)
+    for trial in record.trials():
+        if trial.score is not None:
+            means.setdefault(trial.candidate.id, []).append(trial.metrics["speed"])
+            best = max(best, float(np.mean(means[trial.candidate.id])))
+            track.append(round(best, 4))
+    return track
 
 
 def table(results: dict[int, dict[str, dict]], arms: list[str]) -> str:
@@ -172,7 +175,7 @@ def picture(results: dict[int, dict[str, dict]], file: Path) -> None:
     colours = {"adapt": ACCENT, "alone": PALE, "direct": INK}
     for arms in results.values():
         for arm, found in arms.items():
-            track = best_so_far(Path(found["run"]))
+            track = found["best_so_far"]
             axis.plot(np.arange(1, len(track) + 1), track, color=colours[arm], linewidth=1.4, alpha=0.8)
             axis.plot(len(track), np.mean(found["speeds"]), "D", color=colours[arm], markersize=5)
     for arm in next(iter(results.values())):
@@ -191,11 +194,9 @@ def main() -> None:
     """Run what is missing, print, draw."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    arguments.add_argument("--rounds", type=int, default=2)
-    arguments.add_argument("--planning", type=int, default=60)
-    arguments.add_argument("--identify", action=argparse.BooleanOptionalAction, default=True)
     arguments.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     arguments.add_argument("--runs", type=Path, default=Path("logs"))
+    arguments.add_argument("--outcomes", type=Path, default=OUTCOMES)
     arguments.add_argument("--out", type=Path, default=Path("docs"))
     given = arguments.parse_args()
     results = {seed: {arm: measured(arm, seed, given) for arm in given.arms} for seed in given.seeds}
