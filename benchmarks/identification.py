@@ -118,6 +118,14 @@ def truth(description: RobotDescription, reality: Table) -> dict[str, float]:
     return values
 
 
+def true_world(reality: Table) -> World:
+    """The simulation's world with a reality's own parameters: what is left of the gap then is the engines'."""
+    slope = reality["floor"]["slope_deg"]
+    uphill = {"slope_deg": abs(slope), "slope_heading_deg": 0.0 if slope >= 0 else 180.0}
+    shared = {name: reality[name] for name in ("body", "servo", "joints", "battery")}
+    return World.model_validate({**shared, "floor": {"friction": reality["floor"]["friction"], **uphill}})
+
+
 def other_gaits(description: RobotDescription, seed: int) -> list[Gait]:
     """Gaits that no excitation has, around the description's start, at which the nominal simulation does not fall."""
     generator, found = np.random.default_rng((seed, 1)), []
@@ -190,13 +198,8 @@ def one(description: RobotDescription, seed: int, workers: int) -> Table:
                 robotps(folder, "trial", *on, "--gait", f"gait{i}.toml", "--seconds", str(SECONDS))
                 for i in range(GAITS)
             ]
-        simulated = {
-            world: [
-                speed_in(description, load_world(folder / world if world != "nominal" else world), gait)
-                for gait in gaits
-            ]
-            for world in ("nominal", "world.toml")
-        }
+        worlds = {"before": World(), "after": load_world(folder / "world.toml"), "true": true_world(reality)}
+        speeds = {name: [speed_in(description, world, gait) for gait in gaits] for name, world in worlds.items()}
     return {
         "robot": description.name,
         "seed": seed,
@@ -204,11 +207,7 @@ def one(description: RobotDescription, seed: int, workers: int) -> Table:
         "truth": truth(description, reality),
         "residual": [found["residual_before"], found["residual_after"]],
         "accepted": found["accepted"],
-        "speeds": {
-            "real": [each["speed"] for each in walked],
-            "before": simulated["nominal"],
-            "after": simulated["world.toml"],
-        },
+        "speeds": {"real": [each["speed"] for each in walked], **speeds},
         "outcomes": [each["outcome"] for each in walked],
     }
 
@@ -249,20 +248,27 @@ def show(rows: list[Table]) -> None:
         unit = "relative" if is_relative(kind) else "absolute"
         found = f"claimed {len(values):4d}, missed {missed.get(kind, 0):3d}"
         print(f"{kind:28s} {found}, error median {np.median(size):.4f}, worst {size.max():.4f} ({unit})")
-    before, after = (
+    before, after, true = (
         [
             np.subtract(row["speeds"][when], row["speeds"]["real"])[[end == "finished" for end in row["outcomes"]]]
             for row in rows
         ]
-        for when in ("before", "after")
+        for when in ("before", "after", "true")
     )
-    rms = [float(np.sqrt((np.concatenate(errors) ** 2).mean())) for errors in (before, after)]
+    rms, middle = {}, {}
+    for when, off in (("before", before), ("after", after), ("true", true)):
+        size = np.abs(np.concatenate(off))
+        rms[when], middle[when] = float(np.sqrt((size**2).mean())), float(np.median(size))
     each = [
         float(np.sqrt((one**2).mean()) / max(np.sqrt((other**2).mean()), SPEED_FLOOR))
         for one, other in zip(before, after, strict=True)
         if len(one)
     ]
-    print(f"speed error, m/s     {rms[0]:.4f} before, {rms[1]:.4f} after: {rms[0] / rms[1]:.1f} times less")
+    for name, off in (("rms", rms), ("median", middle)):
+        less = ", ".join(
+            f"{off[when]:.4f} {when} ({off['before'] / off[when]:.1f} times less)" for when in ("after", "true")
+        )
+        print(f"speed error, m/s     {name} {off['before']:.4f} before, {less}")
     print(f"  a reality          median {np.median(each):.1f} times less, worst {min(each):.1f}, best {max(each):.1f}")
     residual = np.array([row["residual"] for row in rows])
     print(
