@@ -4,7 +4,9 @@ First a gait is played for some seconds on a virtual robot in real time at 1 Mba
 every byte takes its time on the wire. Then the same exchange (goals out; position, velocity, current, voltage and
 temperature of all back) goes unpaced against a device that answers at once, with our bus, dynamixel-sdk and rustypot in
 turn, several rounds each; rustypot leaves the block's bytes undecoded. Servos do not wait for other programs: where
-this user may, device and host run with real-time priority. All the same it takes a machine that is idle otherwise.
+this user may, device and host run with real-time priority. All the same it takes a machine that is idle otherwise; but
+a virtual machine's idle processors are put to sleep, and woken late by a busy hypervisor, whatever runs on them. So the
+gait is played twice, the second time with a program on each processor that only keeps it awake (as `idle=poll` does).
 
     python benchmarks/serial_loop.py --seconds 20
 """
@@ -23,7 +25,7 @@ import subprocess
 import sys
 import time
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -65,6 +67,29 @@ def paced(seconds: float) -> dict[str, object]:
         "host_cpu_percent": round(100 * timing.cpu, 1),
         "scheduler": timing.scheduler,
     }
+
+
+@contextlib.contextmanager
+def awake() -> Iterator[None]:
+    """Every processor has something to do, which gives way to anything else."""
+    keepers = [
+        multiprocessing.get_context("fork").Process(target=keep_awake, args=(processor,), daemon=True)
+        for processor in os.sched_getaffinity(0)
+    ]
+    for keeper in keepers:
+        keeper.start()
+    try:
+        yield
+    finally:
+        for keeper in keepers:
+            keeper.terminate()
+
+
+def keep_awake(processor: int) -> None:
+    os.sched_setaffinity(0, {processor})
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    while True:
+        pass
 
 
 def hurry(process: int, priority: int) -> None:
@@ -174,6 +199,9 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     for name, value in paced(seconds).items():
         print(f"{name:18} {value}")
+    with awake():
+        kept = paced(seconds)
+    print(f"{'kept awake':18} late_percent {kept['late_percent']}, worst_late_ms {kept['worst_late_ms']}")
     rates = unpaced()
     for name, rate in rates.items():
         print(f"{name:18} {rate:.0f} cycles/s unpaced")
