@@ -39,7 +39,7 @@ class ByHand(InThisProcess):
                 return result
             answer = self._judged(report)
             if answer == "s" and isinstance(result, TrialReport):
-                return replace(result, trial=replace(report, ending="fault", reason="skipped by the person"))
+                return replace(result, trial=replace(report, ending="skipped", reason="by the person"))
             if answer != "r":
                 return result
 
@@ -48,7 +48,7 @@ class ByHand(InThisProcess):
         while True:
             answer = str(self._person.ask("confirm", f"{told}. {PROMPT}").get("text", "")).lower()[:1]
             if answer == "p":
-                self._person.ask("confirm", "paused: Enter goes on ")
+                self._person.ask("pause", "paused, it lies down: Enter goes on ")
             elif answer in ("", "r", "s", "q"):
                 self._quitting = answer == "q"
                 return answer

@@ -93,6 +93,9 @@ class _Joint:
         self._robot = robot
         self._name = name
         self._index = robot.description.joint_names.index(name)
+        wiring = robot.description.wiring
+        self._gear = wiring.gear if wiring else 1.0
+        """Turns of the servo's shaft, which is what the robot's angles are here, a turn of the joint."""
         self._person = person
         self._tell = tell
         self._angle = 0.0
@@ -109,7 +112,7 @@ class _Joint:
         direction = self._direction()
         zero = self._zero(direction, before.zero if before else wired_zeros(description)[name])
         joints, part = self._robot.safety.joints, description.joints[self._index]
-        scale = abs(float(joints.scale[self._index])) * joints.gear
+        scale = abs(float(joints.scale[self._index])) * self._gear
         ends = sorted(round(zero + direction * scale * end) for end in (part.lower, part.upper))
         settings = self._robot.servos[self._index].settings
         return JointCalibration(
@@ -155,7 +158,7 @@ class _Joint:
                 self._tell(f"'{answer}' is no number of degrees")
                 continue
             degrees = min(max(degrees, -MAX_JOG), MAX_JOG)
-            self._turn(direction * joints.gear * math.radians(degrees))
+            self._turn(direction * self._gear * math.radians(degrees))
 
     def _turn(self, angle: float) -> None:
         """Turn the servo by an angle, rad, slowly, from where it was sent last."""

@@ -137,6 +137,7 @@ class Camera:
 
     def start(self) -> None:
         """See Odometer."""
+        self._end()
         self._tracker = Tracker(self._layout)
         self._zero = time.monotonic()
         self._stop.clear()
@@ -153,10 +154,13 @@ class Camera:
 
     def travel(self, telemetry: Telemetry, begin: float, end: float) -> Travel:
         """See Odometer."""
+        self._end()
+        return straight_travel(self._tracker.track, begin, end)
+
+    def _end(self) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=2.0)
-        return straight_travel(self._tracker.track, begin, end)
 
 
 class Video:
@@ -182,6 +186,8 @@ class Video:
         """See Odometer. A recording that was there before is of another trial."""
         if self._saved() == self._known:
             self._person.ask("save_video", f"save the recording as {self.path}", file=str(self.path.absolute()))
+            if self._known is not None and self._saved() == self._known:
+                raise HardwareFault(f"{self.path} is still the recording of an earlier trial: this one is not counted")
         track = watch_video(self.path, self._layout)
         onset = onset_of(track, float(telemetry.time[-1]))
         return straight_travel(track, onset + begin, onset + end)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hardware import emergency
 from hardware.bus import Bus, Reading, ServoInfo
 from hardware.calibration_file import Calibration, disagreements
 from hardware.faults import HardwareFault, LinkLost
@@ -58,12 +59,12 @@ def check_robot(
         joints = JointMap(description, bus.steps_per_turn, bus.step_limits, calibration)
         safety = Safety(bus, joints, description.servo, limits)
         yield _calibration(calibration, servos)
-        yield _settings(safety, may_set)
-        yield from _state(bus, safety)
+        in_order = [_settings(safety, may_set), *_state(bus, safety)]
+        yield from in_order
         yield from _joints(bus, joints)
         if not bus.runs_cycles:
             yield _rate(bus, description.control_period)
-        yield from _stop(safety)
+        yield from _stop(safety, in_order=passed(in_order))
     except LinkLost as lost:
         yield Check("link", False, str(lost), "check the cable and the robot's power")
     finally:
@@ -155,7 +156,7 @@ def _joints(bus: Bus, joints: JointMap) -> Iterator[Check]:
 
 
 def _rate(bus: Bus, period: float) -> Check:
-    """Cycles a second as fast as they go, a goal out (torque off) and a reading back, and answers lost on the way."""
+    """Readings a second as fast as they go (a goal more adds little), and answers lost on the way."""
     lost, began = 0, time.monotonic()
     for _ in range(CYCLES):
         reading: Reading = bus.read()
@@ -170,14 +171,22 @@ def _rate(bus: Bus, period: float) -> Check:
     )
 
 
-def _stop(safety: Safety) -> Iterator[Check]:
-    """Torque on for a moment where the joints are, then off, confirmed by every servo."""
+def _stop(safety: Safety, in_order: bool) -> Iterator[Check]:
+    """Torque off, confirmed by every servo; where all is in order, after a moment of torque on where the joints are."""
+    trouble = ""
+    emergency.watch(safety.stop_now)
     try:
-        safety.energise()
+        if in_order:
+            safety.energise()
     except HardwareFault as fault:
-        yield Check("torque", False, str(fault), "check the servo's power and its hardware errors")
-    failures = safety.release()
-    yield Check("stop", not failures, "; ".join(failures) or "every servo let go", "switch the power off by hand")
+        trouble = str(fault)
+    finally:
+        failures = safety.release()
+        emergency.unwatch(safety.stop_now)
+    if trouble:
+        yield Check("torque", False, trouble, "check the servo's power and its hardware errors")
+    found = "every servo let go" + ("" if in_order else " (torque was not switched on: see above)")
+    yield Check("stop", not failures, "; ".join(failures) or found, "switch the power off by hand")
 
 
 def passed(checks: list[Check]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -111,6 +112,8 @@ FASTEST = 32767
 """Counts that the profile velocity register takes."""
 WATCHDOG_UNIT = 0.02
 POSITION_MODE = 3
+REVERSE, TIME_BASED, TORQUE_ON_BY_GOAL = 1, 4, 8
+"""Bits of the drive mode: what a calibration depends on, and two that change what speed limits and goals mean."""
 _ROLL_CALL = 0.8
 """s beyond the wire time that servos may take between two answers to a ping for all."""
 _RESTART = 0.5
@@ -167,7 +170,10 @@ class DynamixelBus(RegisterBus):
     def identify(self) -> list[ServoInfo]:
         """See Bus."""
         self.set_all("status_return_level", dict.fromkeys(self.ids, 2))  # a servo may be set not to answer
-        infos = super().identify()
+        infos = [
+            replace(info, settings={**info.settings, "drive_mode": info.settings["drive_mode"] & REVERSE})
+            for info in super().identify()
+        ]
         if self._current_unit is not None:
             self.max_current = min(self.get("current_limit").values()) * self._current_unit
         return infos
@@ -188,9 +194,11 @@ class DynamixelBus(RegisterBus):
         return changes
 
     def wanted(self, lower: IntArray, upper: IntArray) -> dict[str, dict[int, int]]:
-        """See RegisterBus."""
+        """See RegisterBus. A profile velocity is a speed, and only torque enable switches torque on."""
+        modes = self.get("drive_mode")
         return {
             "return_delay": dict.fromkeys(self.ids, 0),
+            "drive_mode": {id_: mode & ~(TIME_BASED | TORQUE_ON_BY_GOAL) for id_, mode in modes.items()},
             "operating_mode": dict.fromkeys(self.ids, POSITION_MODE),
             "min_position_limit": dict(zip(self.ids, lower.tolist(), strict=True)),
             "max_position_limit": dict(zip(self.ids, upper.tolist(), strict=True)),

@@ -32,8 +32,8 @@ PATIENCE = 600.0
 """s without any robot before a run gives up; it can be resumed."""
 _LOOK_AGAIN = 2.0
 """s between two attempts to reach a robot that has left."""
-_WIND_DOWN = 20.0
-"""s that a robot's thread may take to end once its motors were told to let go."""
+_WIND_DOWN, _HALTED = 20.0, 2.0
+"""s that the robots' threads may take to end: to finish and lie down, and once their motors were told to let go."""
 _SWITCH = 0.0005
 """s after which a thread that computes lets another go on: a control period is not to wait for the search."""
 
@@ -170,8 +170,9 @@ class Fleet(Executor):
         for member in self._members.values():
             if cancel_futures:
                 member.halt("the run has ended")
+        until = time.monotonic() + (_HALTED if cancel_futures else _WIND_DOWN)
         for thread in self._threads.values():
-            thread.join(_WIND_DOWN)
+            thread.join(max(0.0, until - time.monotonic()))  # some may wait for a person who will not answer any more
         for member in self._members.values():
             with contextlib.suppress(RobotpsError):
                 member.close()

@@ -93,12 +93,13 @@ def timed(distance: float, seconds: float) -> Travel:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the body is on the floor: m, heading in rad; upright: cosine of its tilt."""
+    """Where the body is on the floor: m, heading in rad; upright: cosine of its tilt. t: s, when it was there."""
 
     x: float
     y: float
     yaw: float
     upright: float
+    t: float = 0.0
 
 
 class Stream:
@@ -173,6 +174,8 @@ class Stream:
             position = [p + v * (t - before[0]) for p, v in zip(before[2], sample["velocity"], strict=True)]
         if len(position) != 3 or len(quaternion) != 4:
             raise ValueError("a position has 3 numbers, a quaternion 4")
+        if not all(map(math.isfinite, (t, *position, *quaternion))):
+            return  # some trackers say so that they do not see the body
         self._trouble = ""
         self._samples.append((t, time.monotonic(), [float(part) for part in position], quaternion))
 
@@ -209,9 +212,9 @@ class Stream:
                 pass
             if not self._samples or self._trouble:
                 raise HardwareFault(f"no position from {self.address}: {self._trouble or 'is the robot tracked?'}")
-            _, _, (x, y, _), quaternion = self._samples[-1]
+            t, _, (x, y, _), quaternion = self._samples[-1]
         q = np.array([quaternion])
-        return Pose(x, y, float(heading(q)[0]), float(upright(q)[0]))
+        return Pose(x, y, float(heading(q)[0]), float(upright(q)[0]), t)
 
     def travel(self, telemetry: Telemetry, begin: float, end: float) -> Travel:
         """See Odometer; raises HardwareFault where the stream broke off."""

@@ -14,7 +14,15 @@ from typing import Any, Literal, Protocol, TextIO
 from robotps.errors import RobotpsError
 
 Request = Literal[
-    "place_at_start", "on_feet", "on_stand", "change_battery", "plug_cable", "stopwatch", "confirm", "save_video"
+    "place_at_start",
+    "on_feet",
+    "on_stand",
+    "change_battery",
+    "plug_cable",
+    "stopwatch",
+    "confirm",
+    "pause",
+    "save_video",
 ]
 
 
@@ -36,7 +44,7 @@ class Nobody:
 
     def ask(self, what: Request, message: str, **details: Any) -> Mapping[str, Any]:
         """Done at once; raises RobotpsError for what only a person can answer."""
-        if what in ("stopwatch", "confirm", "save_video"):
+        if what in ("stopwatch", "confirm", "pause", "save_video"):
             raise RobotpsError(f"somebody must answer this, leave out --yes: {message}")
         return {"done": True}
 

@@ -123,6 +123,11 @@ class SerialRobot(Robot):
         return self._safety
 
     @property
+    def energised(self) -> bool:
+        """Whether any servo may hold torque."""
+        return self._safety is not None and self._safety.energised
+
+    @property
     def identity(self) -> str:
         return self._identity
 
@@ -137,14 +142,17 @@ class SerialRobot(Robot):
         self._bus.port.open()
         bus = self._bus = answering(self._bus, self.tell)
         self.senses = bus.senses
-        self.servos = bus.identify()
-        joints = self._joint_map()
-        if self.calibration is not None:
-            changed = disagreements(self.calibration, self.servos)
+        safety = Safety(bus, self._joint_map(), self.description.servo, self.limits)
+        try:
+            self.servos = bus.identify()
+            changed = disagreements(self.calibration, self.servos) if self.calibration is not None else []
             if changed:
                 raise RobotpsError("\n".join([*changed, "calibrate again, or set the servos back"]))
-        self._safety = Safety(bus, joints, self.description.servo, self.limits)
-        emergency.watch(self._safety.stop_now)
+        except BaseException:
+            safety.stop_now("it was not connected")  # servos hold on after a lost link
+            raise
+        self._safety = safety
+        emergency.watch(safety.stop_now)
         self._prepare()
 
     def equipment(self) -> dict[str, Any]:

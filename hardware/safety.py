@@ -71,7 +71,6 @@ class Safety:
         self.min_voltage = limits.min_voltage or 0.8 * servo.voltage
         self.max_voltage = limits.max_voltage or 1.3 * servo.voltage
         self.rest_voltage = limits.rest_voltage or 0.88 * servo.voltage
-        self.max_current = limits.max_current or 0.9 * bus.max_current
         self.energised = False
         self.stopped = ""
         self._sent = self._goal = np.zeros(len(joints.ids))
@@ -92,6 +91,11 @@ class Safety:
         self._over = {}
         self._tick = None
         self._position = np.full(n, np.nan)
+
+    @property
+    def max_current(self) -> float:
+        """A; the servos' own limit is known once they were identified."""
+        return self.limits.max_current or 0.9 * self.bus.max_current
 
     @property
     def sent(self) -> FloatArray:

@@ -103,9 +103,12 @@ class WalksBack:
         """Along points (n, 2), m, aiming `AHEAD` of the one nearest to the robot; the last ones are only aimed at."""
         length = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
         self._robot.stand(self._turns[0].cycle.standing)
-        begin, time, ahead = 0, 0.0, round(AHEAD / SPACING)
+        begin, time, ahead, seen = 0, 0.0, round(AHEAD / SPACING), -math.inf
         while begin < len(path) - 1 - ahead:
             here = self._stream.pose()
+            if here.t <= seen:
+                raise HardwareFault("the robot is no longer tracked: it does not walk back blindly")
+            seen = here.t
             if here.upright < UPRIGHT:
                 raise HardwareFault("the robot fell on its way back")
             if time > TIRED * length / SLOWEST:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from robotps.files import FileModel
-from robotps.trial import Trial
+from robotps.trial import UNSCORED, Trial
 
 
 class MeasurementNoise(FileModel):
@@ -24,7 +24,7 @@ class MeasurementNoise(FileModel):
 
     def measured(self, trial: Trial, seed: Sequence[int]) -> Trial:
         """A trial as it would have been measured; the same for the same seed. A fault stays what it is."""
-        if trial.ending == "fault" or not (self.speed or self.fall):
+        if trial.ending in UNSCORED or not (self.speed or self.fall):
             return trial
         generator = np.random.default_rng(np.random.SeedSequence(tuple(seed)))
         factor = 1.0 + self.speed * float(generator.standard_normal())

@@ -102,7 +102,7 @@ CREATE TABLE note (
 CUT_SHORT = "cut short"
 """How a trial ended that was running when its process was killed."""
 
-_ENDINGS = ("finished", "fell", "fault", "refused", "running", CUT_SHORT)
+_ENDINGS = ("finished", "fell", "fault", "skipped", "refused", "running", CUT_SHORT)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ SLOWEST = 0.01
 _LAY = "it did not stand when the gait began"
 """Of a robot that fell when it got up: nothing was seen of its gait. Simulated ones are put on their feet."""
 
-Ending = Literal["finished", "fell", "fault"]
+Ending = Literal["finished", "fell", "fault", "skipped"]
+"""A fault is tried again; a trial that a person skipped is not. Neither has a score."""
+UNSCORED = ("fault", "skipped")
 
 
 class TrialSettings(FileModel):
@@ -162,10 +164,12 @@ def run_trial(
     if not observations:
         return Trial("fault", 0.0, 0.0, 0.0, cycle.unreachable, reason=reason or "the robot reported nothing"), None
     telemetry = Telemetry.of(observations)
-    try:
-        travel = odometer.travel(telemetry, settings.warm_up, settings.warm_up + settings.seconds)
-    except RobotFault as fault:
-        ending, reason, travel = "fault", str(fault), Travel(forward=0.0, seconds=0.0)
+    travel = Travel(forward=0.0, seconds=0.0)
+    if ending != "fault":
+        try:
+            travel = odometer.travel(telemetry, settings.warm_up, settings.warm_up + settings.seconds)
+        except RobotFault as fault:
+            ending, reason = "fault", str(fault)
     if travel.track is not None and telemetry.base_position is None:
         telemetry = along_track(telemetry, travel.track)
         if ending == "finished":

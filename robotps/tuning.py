@@ -25,6 +25,7 @@ from robotps.search import Score, Search
 from robotps.search.replication import Race, Scatter
 from robotps.search.stopping import History, stop_rule
 from robotps.settings import MOST_REPEATS, TuneSettings, make_search, search_space
+from robotps.trial import UNSCORED
 from robotps.workers import run_all
 
 FAULTS_BEFORE_GIVING_UP = 3
@@ -240,9 +241,9 @@ class Tuning:
             yield self._again.popleft() if self._again else None
 
     def _settled(self, candidate: Candidate, repeat: int) -> bool:
-        """Whether this trial need not be run (again): it counts, was refused, or is at fault every time."""
+        """Whether this trial need not be run (again): it counts, was refused or skipped, or is at fault every time."""
         trials = [trial for trial in self._trials.get(candidate.id, []) if trial.repeat == repeat]
-        if any(trial.score is not None or trial.ending == "refused" for trial in trials):
+        if any(trial.score is not None or trial.ending in ("refused", "skipped") for trial in trials):
             return True
         return sum(trial.ending == "fault" for trial in trials) >= FAULTS_BEFORE_GIVING_UP
 
@@ -278,7 +279,7 @@ class Tuning:
             candidate = task.candidate
             drawn = (task.seed, _STAGES.index(candidate.stage), candidate.iteration, candidate.position)
             trial = self.settings.noise.measured(trial, drawn)
-        counts = trial is not None and trial.ending != "fault"
+        counts = trial is not None and trial.ending not in UNSCORED
         score = self.settings.objective.score(trial) if trial is not None and counts else None
         record = self.run.add_trial(
             task.candidate,

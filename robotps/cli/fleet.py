@@ -39,6 +39,8 @@ def flags_of_each(
     """What each robot at a port is told: flags in the order of `--on`, or one for all; raises RobotpsError."""
     if ports and not odometers:
         raise RobotpsError(NO_ODOMETER)
+    if not ports and (odometers or assistants):
+        raise RobotpsError("--odometer and --assistant are for --on serial:PORT: robots at a scheduler have their own")
     for flag, given in (("--odometer", odometers), ("--assistant", assistants)):
         if len(given) not in ((0, 1, ports) if flag == "--assistant" else (1, ports)) and ports:
             raise RobotpsError(
@@ -73,6 +75,7 @@ def member_at(description: RobotDescription, port: str, flags: PhysicalFlags, tu
     """A robot at a port with those who help it; turn: of a person who looks after several robots."""
     from hardware.by_hand import ByHand
     from hardware.fleet import AtPort, Named
+    from hardware.lies_down import LiesDown
     from hardware.odometer import make_odometer
     from hardware.person import find_person
     from hardware.robot import SerialRobot
@@ -83,6 +86,7 @@ def member_at(description: RobotDescription, port: str, flags: PhysicalFlags, tu
     robot = SerialRobot(description, port, calibration_of(description), flags.pace, tell=say)
     if turn is not None:
         person = Named(person, robot.identity, turn)
+    person = LiesDown(person, robot)
     runner = None if flags.yes or flags.assistant else ByHand(person)
     odometer = make_odometer(flags.odometer, person)
     if flags.walk_back:

@@ -71,6 +71,10 @@ class PhysicalFlags:
     pace: Literal["wall", "device"] = "wall"
     walk_back: bool = False
 
+    def __post_init__(self) -> None:
+        if self.yes and (self.odometer or "").startswith("stopwatch"):
+            raise RobotpsError("--odometer stopwatch: somebody must press Enter: leave out --yes, or use another one")
+
 
 NO_ODOMETER = "--odometer: say how the distance is measured: stopwatch, camera:INDEX or stream:HOST:PORT"
 
@@ -85,13 +89,16 @@ def serial_port(on: str) -> str | None:
     return port
 
 
-def only_truth(odometer: Sequence[str]) -> None:
-    """Simulation knows how far a robot went; raises RobotpsError where it was asked to measure that otherwise."""
+def only_truth(odometer: Sequence[str], assistant: Sequence[str], pace: str, walk_back: bool) -> None:
+    """Simulation needs no help; raises RobotpsError where it was given what only a physical robot has a use for."""
     for asked in odometer:
         if asked != "truth":
             raise RobotpsError(
                 f"--odometer {asked} is for physical robots (--on serial:PORT): simulation has the truth"
             )
+    for flag, given in (("--assistant", assistant), ("--pace device", pace != "wall"), ("--return", walk_back)):
+        if given:
+            raise RobotpsError(f"{flag} is for physical robots: give --on serial:PORT, or leave it out")
 
 
 def needed_port(on: str) -> str:
@@ -142,6 +149,7 @@ def simulated(
 def physical(description: RobotDescription, port: str, flags: PhysicalFlags) -> Iterator[Place]:
     """One robot at a serial port, connected before its first trial; however the block is left, its torque is off."""
     from hardware.by_hand import ByHand
+    from hardware.lies_down import LiesDown
     from hardware.odometer import make_odometer
     from hardware.person import find_person
     from hardware.robot import SerialRobot
@@ -150,9 +158,9 @@ def physical(description: RobotDescription, port: str, flags: PhysicalFlags) -> 
 
     if flags.odometer is None:
         raise RobotpsError(NO_ODOMETER)
-    person = find_person(flags.yes, flags.assistant)
-    odometer = make_odometer(flags.odometer, person)
     robot = SerialRobot(description, port, calibration_of(description), flags.pace, tell=say)
+    person: Person = LiesDown(find_person(flags.yes, flags.assistant), robot)
+    odometer = make_odometer(flags.odometer, person)
     executor = InThisProcess() if flags.yes or flags.assistant else ByHand(person)
     if flags.walk_back:
         person = walking_back(person, robot, odometer)

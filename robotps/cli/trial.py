@@ -77,7 +77,7 @@ def trial(
     chosen = chosen_gait(gait, description)
     settings = parse({} if seconds is None else {"seconds": seconds}, TrialSettings, "--seconds")
     if port is None:
-        only_truth([odometer] if odometer else [])
+        only_truth([odometer] if odometer else [], [assistant] if assistant else [], pace, return_)
         trials = _simulated(description, chosen, settings, world, randomize, seed or 0, repeats)
     elif world is not None or randomize is not None:
         raise RobotpsError("--world and --randomize are for simulation: a physical robot is in the world it is in")
@@ -203,8 +203,11 @@ def on_robot(
 
 
 def _counted(trials: list[Trial]) -> list[Trial]:
-    """Trials without those that a fault ended and that were repeated; the last one where every one was at fault."""
-    return [trial for trial in trials if trial.ending != "fault"] or trials[-1:]
+    """Trials without those that a fault ended and that were repeated, or that were skipped; the last one where none is
+    left."""
+    from robotps.trial import UNSCORED
+
+    return [trial for trial in trials if trial.ending not in UNSCORED] or trials[-1:]
 
 
 def _tell(number: int, trial: Trial) -> None:

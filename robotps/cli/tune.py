@@ -122,7 +122,7 @@ def tune(
     open_workers = partial(open_executor, executor, worker_count(workers), certificates, patience=patience)
     ports = [where.partition(":")[2] for where in places if where.startswith("serial:")]
     if not on_robots:
-        only_truth(odometer or [])
+        only_truth(odometer or [], assistant or [], pace, return_)
     helped = flags_of_each(len(ports), odometer or [], assistant or [], yes, pace, return_) if on_robots else []
 
     def place(description: RobotDescription, settings: TuneSettings) -> AbstractContextManager[Place]:

@@ -141,6 +141,18 @@ def test_a_video_file_is_read_at_its_own_timestamps(tmp_path: Path) -> None:
     assert travel.forward / travel.seconds == pytest.approx(0.25, rel=0.02)
 
 
+def test_the_recording_of_an_earlier_trial_is_not_measured_again(tmp_path: Path) -> None:
+    class SavesNothing(Nobody):
+        def ask(self, what: str, message: str, **details: object) -> dict[str, bool]:
+            return {"done": True}
+
+    (tmp_path / "walk.avi").write_bytes(b"of the trial before")
+    video = Video(str(tmp_path / "walk.avi"), SavesNothing())
+    video.start()
+    with pytest.raises(HardwareFault, match="still the recording of an earlier trial"):
+        video.travel(Telemetry(time=np.array([0.0, 2.6]), sent=np.zeros((2, 1))), 0.2, 2.4)
+
+
 def test_a_missing_or_broken_video_is_told(tmp_path: Path) -> None:
     with pytest.raises(RobotpsError, match="no such video"):
         watch_video(tmp_path / "none.mp4")

@@ -185,6 +185,17 @@ def test_a_stream_that_is_not_understood_is_told(capture: Capture, monkeypatch, 
         stream.start()
 
 
+def test_a_sample_that_is_no_number_is_left_out(capture: Capture) -> None:
+    """Some trackers send NaN while they do not see the body."""
+    stream = Stream(capture.address)
+    stream.connect()
+    capture.send(t=1.0, position=[1.0, 2.0, 0.2], quaternion=quaternion(0.0))
+    capture.send(t=1.1, position=[math.nan, math.nan, math.nan], quaternion=quaternion(0.0))
+    time.sleep(0.1)
+    pose = stream.pose()
+    assert (pose.x, pose.y, pose.t) == (1.0, 2.0, 1.0)
+
+
 def test_nobody_at_the_other_end_is_told_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"

@@ -287,6 +287,23 @@ def test_servos_that_differ_from_the_calibration_are_refused(device, dkitty) -> 
     robot.close()
 
 
+@pytest.mark.parametrize("trouble", ["silent servo", "other calibration"])
+def test_a_robot_that_cannot_be_connected_again_is_let_go(device, dkitty, trouble: str) -> None:
+    """After a lost link the servos hold on."""
+    for memory in dkitty.memory.values():
+        memory[64] = 1
+    calibration = None
+    if trouble == "silent servo":
+        del dkitty.memory[42]
+    else:
+        joint = JointCalibration(id=20, zero=2048, direction=1, homing_offset=7, range_min=0, range_max=4095)
+        calibration = Calibration(robot="dkitty", joints={"front_left_abduction": joint})
+    with pytest.raises(RobotpsError):
+        SerialRobot(DKITTY, device.name, calibration, pace="device").connect()
+    time.sleep(0.1)  # the last packet is not answered
+    assert torques(dkitty) == {0}
+
+
 def test_a_robot_without_wiring_cannot_be_reached() -> None:
     with pytest.raises(RobotpsError, match=r"ers210 has no \[wiring\]"):
         SerialRobot(load_description("ers210"), "/dev/null")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from hardware.by_hand import ByHand
 from hardware.faults import HardwareFault
+from hardware.lies_down import LiesDown
 from hardware.robot import SerialRobot
 from hardware.safety import SafetyLimits
 from hardware.session import Session
@@ -188,10 +190,31 @@ def test_enter_keeps_a_trial_and_r_runs_it_again() -> None:
     assert run_by_hand("p", "", "what", "")[1] == 1
 
 
-def test_a_skipped_trial_is_not_scored() -> None:
+def test_a_skipped_trial_is_kept_as_such() -> None:
     report, _ = run_by_hand("s")
     assert report.trial is not None
-    assert (report.trial.ending, report.trial.reason) == ("fault", "skipped by the person")
+    assert (report.trial.ending, report.trial.reason) == ("skipped", "by the person")
+
+
+def test_a_robot_lies_down_for_a_pause_and_where_an_answer_takes_long(
+    session: Session, helper: Helper, dkitty, monkeypatch
+) -> None:
+    seen: dict[str, set[int]] = {}
+
+    def answered_after(what: str, seconds: float) -> None:
+        def wait() -> None:
+            time.sleep(seconds)
+            seen[what] = {memory[64] for memory in dkitty.memory.values()}
+
+        helper.does[what] = wait
+        with session() as robot:
+            robot.stand(CYCLE.standing)
+            LiesDown(helper, session.robot).ask(what, "?")
+
+    monkeypatch.setattr("hardware.lies_down.IDLE", 0.5)
+    for what, seconds in (("pause", 2.0), ("confirm", 0.0), ("stopwatch", 3.0)):
+        answered_after(what, seconds)
+    assert seen == {"pause": {0}, "confirm": {1}, "stopwatch": {0}}
 
 
 def test_q_keeps_the_trial_and_quits_before_the_next() -> None:

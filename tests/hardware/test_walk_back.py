@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -123,10 +124,14 @@ def test_a_person_is_asked_first_and_where_the_robot_fails() -> None:
     stream.poses = [away, fallen]
     back.ask("place_at_start", "put it there")
     assert "fell" in person.told[0]
-    stream.poses = [away]
+    stream.poses = [replace(away, t=float(n)) for n in range(1000)]
     back.ask("place_at_start", "put it there")
     assert "does it slip" in person.told[1]
-    assert person.asked == ["place_at_start"] * 3
+    stream.poses = [away]
+    back.ask("place_at_start", "put it there")
+    assert "no longer tracked" in person.told[2]
+    assert len(stream.poses) == 1
+    assert person.asked == ["place_at_start"] * 4
     back.ask("confirm", "?")
     assert (person.asked[-1], back.presses(1.0)) == ("confirm", [1.0])
 

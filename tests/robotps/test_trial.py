@@ -228,6 +228,15 @@ def test_an_odometer_that_fails_is_a_fault_too() -> None:
     assert telemetry is not None
 
 
+def test_nobody_is_asked_to_measure_a_trial_that_the_robot_broke_off() -> None:
+    class Asks(Truth):
+        def travel(self, telemetry: Telemetry, begin: float, end: float) -> Travel:
+            raise RobotFault("how many cm was it?")
+
+    trial, _ = run_trial(ScriptedRobot(fails_at=2.0), GAIT, SETTINGS, Asks())
+    assert (trial.ending, trial.reason) == ("fault", "the cable is off")
+
+
 def test_a_stopwatch_times_its_own_distance_and_its_uncertainty_is_kept() -> None:
     class Stopwatch(Truth):
         def travel(self, telemetry: Telemetry, begin: float, end: float) -> Travel:

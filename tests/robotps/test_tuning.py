@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,11 +24,11 @@ from robotps.tuning import FAULTS_BEFORE_GIVING_UP
 from robotps.workers import InThisProcess
 
 
-def tuned(path: Path, open_robot: Any = None, **changed: Any) -> list[TrialRecord]:
+def tuned(path: Path, open_robot: Any = None, executor: Executor | None = None, **changed: Any) -> list[TrialRecord]:
     asked = settings(**changed)
     with create(path, asked) as run:
         given = {} if open_robot is None else {"open_robot": open_robot(run.description)}
-        tuning(run, asked, InThisProcess(), **given).go()
+        tuning(run, asked, executor or InThisProcess(), **given).go()
         return run.trials()
 
 
@@ -131,6 +133,34 @@ def test_a_trial_that_is_always_at_fault_is_given_up_and_the_run_ends(
     assert set(attempts.values()) == {FAULTS_BEFORE_GIVING_UP}
     with Run.open(tmp_path / "run") as run:
         assert result_of(run) is None
+
+
+class Skipping(InThisProcess):
+    """A person skips every fourth trial."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def submit(self, task: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        report = task(*args, **kwargs)
+        self.count += 1
+        if self.count % 4 == 0:
+            report = replace(report, trial=replace(report.trial, ending="skipped", reason="by the person"))
+        future: Future[Any] = Future()
+        future.set_result(report)
+        return future
+
+
+def test_a_trial_that_a_person_skipped_has_no_score_and_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = tuned(tmp_path / "run", executor=Skipping())
+    skipped = [t for t in trials if t.ending == "skipped"]
+    assert len(skipped) == len(trials) // 4
+    assert all(t.score is None for t in skipped)
+    assert set(Counter((t.candidate.id, t.repeat) for t in trials).values()) == {1}
+    with Run.open(tmp_path / "run") as run:
+        assert result_of(run) is not None
 
 
 def test_gaits_that_the_robot_cannot_make_are_refused_once_and_the_search_goes_on(
