@@ -59,6 +59,8 @@ LATENCY_STEP = 0.002
 
 Tell = Callable[[str], None]
 
+_NOTHING_TO_JUDGE = "no motion is left to judge the fit by: log two of a kind (on the stand, on the floor)"
+
 
 def identify(
     description: RobotDescription,
@@ -107,6 +109,8 @@ class _Fitting:
 
     def run(self, trials: Sequence[LoggedTrial]) -> Identification:
         fitted, held_out = split(trials)
+        if not held_out:
+            raise RobotpsError(_NOTHING_TO_JUDGE)
         stand = self._grids([trial for trial in fitted if trial.on_stand])
         floor = [trial for trial in fitted if not trial.on_stand]
         shots = self._shots(floor, SHOTS)
@@ -259,7 +263,7 @@ class _Fitting:
             problem = FloorProblem(self.description, shots, list(self.priors.values()), self.base, self.executor)
             scores.append(_before_and_after(problem, self._values()))
         if not scores:
-            raise RobotpsError("no motion is left to judge the fit by: log two of a kind (on the stand, on the floor)")
+            raise RobotpsError(_NOTHING_TO_JUDGE)
         total = sum(count for _, _, count in scores)
         before = sum(b * b * count for b, _, count in scores) / total
         after = sum(a * a * count for _, a, count in scores) / total

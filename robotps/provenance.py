@@ -31,13 +31,15 @@ def versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Its model: numerical libraries choose their instructions, and so the last bit, by it."""
+    """Its model and widest vectors: numerical libraries choose their instructions, and so the last bit, by them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    model, flags = told.get("model name", platform.machine()), told.get("flags", "").split()
+    widest = next((vectors for vectors in ("avx512f", "avx2", "avx") if vectors in flags), "")
+    return f"{model}, {widest}" if widest else model
 
 
 def git_state() -> dict[str, Any] | None:

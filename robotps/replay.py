@@ -126,7 +126,7 @@ def again_in_simulation(logged: Logged, open_robot: OpenRobot, world: World | No
     remarks = [f"another world: {change}" for change in differences(own, world)]
     if not same:
         remarks.append("in its own world, too, the trial came out differently than recorded")
-    return _replay(logged, recorded, replayed, trial, False, tuple(remarks))
+    return _replay(logged, recorded, replayed, trial, None if same else False, tuple(remarks))
 
 
 def beside(logged: Logged, recorded: Telemetry | None, trial: Trial, replayed: Telemetry | None, slow: float) -> Replay:

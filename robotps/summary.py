@@ -19,11 +19,12 @@ State = Literal["in progress", "finished", "unfinished"]
 class Summary:
     """Speeds are means over trials on fresh seeds, m/s, None where there were none yet.
 
-    search: its name, or the verb whose trials these are where nothing was searched for.
+    verb: whose trials these are where nothing was searched for, or empty. search: the search's name, or that verb.
     """
 
     path: Path
     robot: str
+    verb: str
     search: str
     created: str
     state: State
@@ -57,6 +58,7 @@ def summary(path: Path) -> Summary:
     return Summary(
         path=path,
         robot=robot,
+        verb=verb,
         search=search,
         created=created,
         state="in progress" if is_locked(path) else "finished" if done else "unfinished",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +25,10 @@ from robotps.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from robotps.cli.place import PhysicalFlags
+    from concurrent.futures import Executor
+    from contextlib import ExitStack
+
+    from robotps.cli.place import Place
     from robotps.description import RobotDescription
     from robotps.rounds import Plan
     from robotps.run import Run
@@ -72,7 +77,9 @@ def adapt(
     json: Json = False,
 ) -> None:
     """Adapt simulation to the robot and the gait to both, with few trials on the robot."""
-    from robotps.cli.place import PhysicalFlags, needed_port
+    from contextlib import ExitStack
+
+    from robotps.cli.place import PhysicalFlags, needed_port, physical
     from robotps.cli.tune import latest, new_folder
     from robotps.cli.tune_settings import asked_for
     from robotps.errors import RobotpsError
@@ -97,10 +104,12 @@ def adapt(
         if asked:
             listed = ", ".join(f"--{name}" for name in asked)
             raise RobotpsError(f"--resume goes on with the run's own settings: leave out {listed}")
-        with Run.resume(run or latest()) as record:
+        with Run.resume(run or latest(adaptation=True)) as record:
             if not is_adaptation(record):
                 raise RobotpsError(f"{record.path}: this run is no adaptation: robotps tune --resume goes on with it")
-            _go(record, settings_of(record), plan_of(record), port, flags, workers, json)
+            with ExitStack() as opened:
+                where = opened.enter_context(physical(record.description, port, flags))
+                _go(record, settings_of(record), plan_of(record), where, opened, workers, json)
         return
     budget = robot_trials or ROBOT_TRIALS
     given |= {"iterations": 1, "confirm": max(2, budget // 24)}
@@ -109,8 +118,10 @@ def adapt(
     settings = _checked(description, settings, plan, budget)
     folder = run or new_folder(description.name, "adapt")
     written = {"adaptation": plan.model_dump(mode="json")}
-    with Run.create(folder, settings.model_dump(mode="json"), description, written) as record:
-        _go(record, settings, plan, port, flags, workers, json)
+    with ExitStack() as opened:
+        where = opened.enter_context(physical(description, port, flags))  # no run is made for a robot that is not there
+        with Run.create(folder, settings.model_dump(mode="json"), description, written) as record:
+            _go(record, settings, plan, where, opened, workers, json)
 
 
 def _plan(
@@ -143,12 +154,14 @@ def _checked(description: RobotDescription, settings: TuneSettings, plan: Plan, 
     """The run's settings; raises RobotpsError for what could not be done, also a start that is not safe to try."""
     from calibration.adaptation import Schedule
     from calibration.choice import rehearse
-    from robotps.errors import RobotpsError
+    from robotps.errors import RobotpsError, require
     from robotps.gait import Gait
     from robotps.rounds import SEARCH
     from robotps.settings import search_space
     from sim.world import World as SimulatedWorld
 
+    if plan.planning_trials:
+        require("cmaes", "search")
     own: dict[str, Any] = {"search": SEARCH, "options": {}, "repeats": 1, "stop": (), "families": ()}
     own |= {"budget": budget, "finalists": max(1, budget // 40)}
     settings = settings.model_copy(update=own)
@@ -166,20 +179,18 @@ def _go(
     record: Run,
     settings: TuneSettings,
     plan: Plan,
-    port: str,
-    flags: PhysicalFlags,
+    where: Place,
+    opened: ExitStack,
     workers: int | None,
     json: bool,
 ) -> None:
-    """Adapt, showing progress; whatever happens, let go of the robot and say what was found."""
-    from contextlib import ExitStack
+    """Adapt, showing progress; whatever happens, let go of what was `opened` and say what was found."""
     from functools import partial
 
     from calibration.adaptation import Adaptation, Schedule, identified
     from calibration.planning import Draw, Simulator
     from robotps.cli.executors import open_executor
     from robotps.cli.options import worker_count
-    from robotps.cli.place import physical
     from robotps.cli.progress import showing
     from robotps.cli.simulation import worlds
     from robotps.rounds import Model
@@ -190,12 +201,9 @@ def _go(
     def draw_from(model: Model) -> Draw:
         return worlds(description, model.world, model.randomization)
 
-    with showing(record, _conclude, json) as progress, ExitStack() as opened:
-        limit = 600 + 20 * (settings.trial.seconds + settings.trial.warm_up)
-        pool = open_executor("processes", worker_count(workers), None, limit)
-        opened.callback(pool.shutdown, cancel_futures=True)
-        # opened last, let go of first
-        where = opened.enter_context(physical(description, port, flags))
+    limit = 600 + 20 * (settings.trial.seconds + settings.trial.warm_up)
+    pool = open_executor("processes", worker_count(workers), None, limit)
+    with showing(record, _conclude, json) as progress, stopping(pool), opened.pop_all():
         simulator = None
         if plan.planning_trials:
             simulator = Simulator(description, settings.family, space, settings.trial, settings.objective, pool)
@@ -212,6 +220,15 @@ def _go(
             tell=say,
         )
         where.tuning(record, settings, progress, search).go()
+
+
+@contextmanager
+def stopping(pool: Executor) -> Iterator[None]:
+    """At the end, whatever it is like, without waiting for what is still to be done."""
+    try:
+        yield
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _conclude(record: Run) -> dict[str, Any] | None:

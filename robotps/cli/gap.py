@@ -153,8 +153,8 @@ def _take(
 
     folder = new_folder(description.name, "gap")
     with (
+        physical(description, port, flags) as place,  # no run is made for a robot that is not there
         Run.create(folder, asked.model_dump(mode="json"), description, {"verb": "gap"}) as run,
-        physical(description, port, flags) as place,
     ):
         place.tuning(run, asked, heard).evaluate("search", vectors, repeats)
         run.set_meta("finished", True)
@@ -163,6 +163,8 @@ def _take(
 
 
 def _table(found: Gap, plot: Path | None) -> dict[str, Any]:
+    from calibration.gap_measures import MEASURES
+
     measures = found.measures or {}
     prediction, lemma = found.prediction, found.lemma
     return {
@@ -176,7 +178,7 @@ def _table(found: Gap, plot: Path | None) -> dict[str, Any]:
         ],
         "size": found.size,
         "relative_error": found.relative_error,
-        **{name: _number(estimate.value) for name, estimate in measures.items()},
+        **{name: _number(measures[name].value) if measures else None for name in MEASURES},
         "intervals": {name: [_number(each.low), _number(each.high)] for name, each in measures.items()},
         "one_step_error": None if prediction is None else prediction.one_step_error,
         "n_step_errors": None if prediction is None else {n: e.tolist() for n, e in prediction.quantities.items()},

@@ -74,6 +74,8 @@ def identify(
             description = run.description
     else:
         description = load_description(robot or "dkitty")
+    if out is not None and not out.parent.is_dir():
+        raise RobotpsError(f"--out {out}: there is no folder {out.parent}")
     prior: Any = load_world(world or "nominal")
     prior.check_joints(description, world or "nominal")
     if randomize not in (None, "none"):

@@ -19,8 +19,6 @@ def notes(
     """Write down a remark, or list them; also while the run is in progress."""
     from dataclasses import asdict
 
-    from rich.markup import escape
-
     from robotps.run import Run, add_note
 
     if text is not None:
@@ -29,7 +27,7 @@ def notes(
         found = [note for note in record.notes() if trial in (None, note.trial)]
     for note in found:
         about = f" trial {note.trial}" if note.trial is not None else ""
-        say(f"{note.written[:16].replace('T', ' ')}{about}  {escape(note.text)}")
+        say(f"{note.written[:16].replace('T', ' ')}{about}  {note.text}")
     if not found:
         say(f"no notes yet: robotps notes {run} 'what you saw'")
     if json:

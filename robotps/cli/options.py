@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -70,13 +70,20 @@ def console() -> Console:
 
 def say(what: Any, style: str | None = None) -> None:
     """A line, or a table, for people; a path is never broken in two."""
-    console().print(what, style=style, soft_wrap=isinstance(what, str))
+    console().print(what, style=style, soft_wrap=isinstance(what, str), markup=False)
 
 
 def answer(data: Mapping[str, Any]) -> None:
-    """The JSON object of `--json`, as the last line on stdout."""
-    print(json.dumps(data), flush=True)
-    sys.stdout.flush()
+    """The JSON object of `--json`, as the last line on stdout; numbers that JSON has not are null."""
+    print(json.dumps(_finite(data), allow_nan=False), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def worker_count(workers: int | None) -> int:

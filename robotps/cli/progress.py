@@ -100,5 +100,9 @@ def showing(run: Run, conclude: Callable[[Run], dict[str, Any] | None], json: bo
                 conclude(run)
             raise
     result = conclude(run)
-    if result is not None and json:
+    if result is None:
+        last = run.trials()[-1:]
+        why = f": {last[0].ending}, {last[0].metrics.get('reason', '')}" if last else ""
+        raise RobotpsError(f"{run.path}: no trial of the gait begun with counted{why}")
+    if json:
         answer(result)

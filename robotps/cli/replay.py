@@ -37,7 +37,7 @@ def replay(
 ) -> None:
     """Run a logged trial again and compare: a simulated one must come out the same, bit for bit."""
     from robotps.changes import changed_files, changed_software
-    from robotps.cli.place import PhysicalFlags, serial_port
+    from robotps.cli.place import PhysicalFlags, only_truth, serial_port
     from robotps.cli.simulation import simulation, world_table
     from robotps.errors import RobotpsError
     from robotps.replay import again_in_simulation, find
@@ -50,6 +50,7 @@ def replay(
         changes, software = changed_files(record), changed_software(record)
     where, other = serial_port(on), None
     if where is None:
+        only_truth([odometer] if odometer else [], [assistant] if assistant else [], pace, walk_back=False)
         other = None if world is None else world_table(world, logged.description)
         result = again_in_simulation(logged, simulation(logged.description), other)
     elif world is not None:
@@ -143,7 +144,7 @@ def _record(
     telemetry, period = logged.telemetry, logged.description.control_period
     motion = gait_cycle(logged.description, logged.gait) if telemetry is None else Recording(telemetry, period)
     seconds = logged.length if end is None else min(logged.length, end)
-    with simulation(logged.description)(world or logged.record.world, logged.record.seed) as robot:
+    with simulation(logged.description)(logged.record.world if world is None else world, logged.record.seed) as robot:
         record_video(robot, motion, seconds, video, begin=begin or 0.0, pace=slow)
 
 
@@ -167,7 +168,10 @@ def _tell(result: Replay) -> None:
     for remark in result.remarks:
         say(remark)
     if result.identical is not None:
-        say("identical, bit for bit" if result.identical else "[red]not identical[/]")
+        if result.identical:
+            say("identical, bit for bit")
+        else:
+            say("not identical", style="red")
     elif result.agreement is not None:
         fits = ", ".join(f"{name} {fit:.2f}" for name, fit in result.agreement.quantities.items())
         say(f"agreement {result.agreement.overall:.2f} of 1 ({fits})")

@@ -47,7 +47,7 @@ def list_runs(
         try:
             found.append(summary(path))
         except RobotpsError as error:
-            say(f"[red]cannot be read:[/] {error}")
+            say(f"cannot be read: {error}", style="red")
     if sort is Order.created:
         found.sort(key=lambda run: run.created, reverse=True)
     elif sort is Order.trials:

@@ -203,11 +203,15 @@ def on_robot(
 
 
 def _counted(trials: list[Trial]) -> list[Trial]:
-    """Trials without those that a fault ended and that were repeated, or that were skipped; the last one where none is
-    left."""
+    """Trials without those that a fault ended and that were repeated, or that were skipped; raises RobotpsError where
+    none is left."""
+    from robotps.errors import RobotpsError
     from robotps.trial import UNSCORED
 
-    return [trial for trial in trials if trial.ending not in UNSCORED] or trials[-1:]
+    counted = [trial for trial in trials if trial.ending not in UNSCORED]
+    if not counted:
+        raise RobotpsError(f"no trial counted: {trials[-1].ending}, {trials[-1].reason}")
+    return counted
 
 
 def _tell(number: int, trial: Trial) -> None:

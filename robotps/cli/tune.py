@@ -90,7 +90,7 @@ def tune(
 
     from robotps.cli.executors import open_executor
     from robotps.cli.fleet import flags_of_each, fleet, is_physical, without_waiting
-    from robotps.cli.options import worker_count
+    from robotps.cli.options import answer, worker_count
     from robotps.cli.place import only_truth, physical, simulated
     from robotps.cli.tune_settings import asked_for
     from robotps.errors import RobotpsError
@@ -133,6 +133,8 @@ def tune(
         return simulated(description, settings.world, settings.randomization, settings.trial, open_workers)
 
     if resume:
+        if show:
+            raise RobotpsError("--show is for a run that is to begin: robotps runs and report tell of one that has")
         if given or config is not None:
             named = ", ".join(f"--{name}" for name in [*given, *(["config"] if config else [])])
             raise RobotpsError(f"--resume goes on with the run's own settings: leave out {named}")
@@ -140,6 +142,8 @@ def tune(
             settings = settings_of(record)
             if is_adaptation(record):
                 raise RobotpsError(f"{record.path}: this run is an adaptation: robotps adapt --resume goes on with it")
+            if record.meta("verb"):
+                raise RobotpsError(f"{record.path}: these are trials of robotps {record.meta('verb')}, not a search")
             if (settings.world is None) != on_robots:
                 where = (
                     "on a physical robot: give --on serial:PORT" if not on_robots else "in simulation: leave out --on"
@@ -155,8 +159,11 @@ def tune(
 
         from robotps.files import without_none
 
-        table = {"robot": description.name, **settings.model_dump(mode="json")}
-        print(tomli_w.dumps(without_none(table)), end="")
+        table = without_none({"robot": description.name, **settings.model_dump(mode="json")})
+        if json:
+            answer(table)
+        else:
+            print(tomli_w.dumps(table), end="")
         return
     folder = run or new_folder(description.name, settings.search)
     with ExitStack() as opened:
@@ -197,10 +204,8 @@ def conclude(record: Run) -> dict[str, Any] | None:
     except MissingExtra as error:
         say(f"no learning curve: {error}")
         figure = None
-    low, high = result.best_speed_ci
-    start_low, start_high = result.initial_speed_ci
-    say(f"start  {result.initial_speed:.3f} m/s  (95 % interval {start_low:.3f} to {start_high:.3f})")
-    say(f"best   {result.best_speed:.3f} m/s  (95 % interval {low:.3f} to {high:.3f})", style="bold")
+    say(f"start  {result.initial_speed:.3f} m/s  ({_interval(result.initial_speed_ci)})")
+    say(f"best   {result.best_speed:.3f} m/s  ({_interval(result.best_speed_ci)})", style="bold")
     if settings.objective != Objective():
         say("best by the weighted objective: it need not be the fastest")
     if record.meta("stopped"):
@@ -228,6 +233,11 @@ def conclude(record: Run) -> dict[str, Any] | None:
         "stopped": record.meta("stopped"),
         "learning_curve": None if figure is None else str(figure),
     }
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    low, high = ends
+    return f"95 % interval {low:.3f} to {high:.3f}" if low > -float("inf") else "one trial, no interval"
 
 
 def _number(text: str) -> int:
@@ -260,11 +270,15 @@ def new_folder(robot: str, what: str) -> Path:
     return path
 
 
-def latest() -> Path:
-    from robotps.database import DATABASE
+def latest(adaptation: bool = False) -> Path:
+    """The search, or the adaptation, that was begun last under logs/."""
     from robotps.errors import RobotpsError
+    from robotps.rounds import SEARCH
+    from robotps.summary import runs_in, summary
 
-    found = sorted(LOGS.glob(f"*/{DATABASE}"), key=lambda file: file.stat().st_mtime)
+    found = [summary(path) for path in runs_in(LOGS) if path.is_dir()]
+    found = [each for each in found if not each.verb and (each.search == SEARCH) == adaptation]
     if not found:
-        raise RobotpsError("there is no run under logs/ to go on with: give its folder with --run")
-    return found[-1].parent
+        what = "adaptation" if adaptation else "run"
+        raise RobotpsError(f"there is no {what} under logs/ to go on with: give its folder with --run")
+    return max(found, key=lambda each: each.created).path

@@ -86,7 +86,8 @@ def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) ->
         # a small budget is for the search: a quarter of it or less confirms start and result
         table["confirm"] = CONFIRM if table["budget"] is None else min(CONFIRM, max(2, table["budget"] // 24))
     if table["prior"] is not None:
-        table["prior"] = _prior(Path(table["prior"]), description.gait_space.starting_at(start.parameters))
+        own = description.gait_space.starting_at(start.parameters), description.name, table["family"] or start.family
+        table["prior"] = _prior(Path(table["prior"]), *own)
     table |= {"family": table["family"] or start.family, "start": dict(start.parameters)}
     settings = parse(table, TuneSettings, "tune" if config is None else str(config))
     with _naming(config):
@@ -103,7 +104,12 @@ def _naming(file: Path | str | None) -> Iterator[None]:
         raise RobotpsError(f"{file}: {error}" if file else str(error)) from None
 
 
-def _prior(path: Path, space: ParameterSpace) -> dict[str, Any]:
-    """What the run of `--prior` found."""
+def _prior(path: Path, space: ParameterSpace, robot: str, family: str) -> dict[str, Any]:
+    """What the run of `--prior` found; raises RobotpsError where it is about another robot or gait family."""
     with Run.open(path) as run:
-        return Prior.of(run, search_space(run.description, settings_of(run)), space).model_dump()
+        settings = settings_of(run)
+        if run.description.name != robot:
+            raise RobotpsError(f"--prior {path}: this run is of '{run.description.name}', not of '{robot}'")
+        if settings.family != family:
+            raise RobotpsError(f"--prior {path}: this run is of the family {settings.family}, not {family}")
+        return Prior.of(run, search_space(run.description, settings), space).model_dump()

@@ -15,6 +15,7 @@ from robotps.feet import stance
 from robotps.files import written_whole
 from robotps.parameters import FloatArray
 from robotps.robot import Telemetry
+from robotps.rotations import rotation_matrices
 from robotps.shapes import BODY, Shape, frames, poses, shapes
 
 FLOOR = "floor"
@@ -126,7 +127,9 @@ class _Motion:
         _set(message.pose.position, "xyz", self._poses.position[tick])
         _set(message.pose.orientation, "xyzw", self._poses.orientation[tick])
         if self._telemetry.base_velocity is not None:
-            _set(message.linear_velocity, "xyz", self._telemetry.base_velocity[tick])
+            # Foxglove has both velocities in the body's frame
+            turn = rotation_matrices(self._poses.orientation[tick : tick + 1])[0]
+            _set(message.linear_velocity, "xyz", turn.T @ self._telemetry.base_velocity[tick])
         if self._telemetry.angular_velocity is not None:
             _set(message.angular_velocity, "xyz", self._telemetry.angular_velocity[tick])
         return message

@@ -37,6 +37,16 @@ def test_the_verb_says_what_it_needs(make_run: Callable[..., Path]) -> None:
     assert "no physical trial" in simulated.stderr
 
 
+def test_no_run_is_made_for_a_robot_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = ["--on", "serial:/dev/ttyNOPE", "--odometer", "video:walk.mp4", "--yes"]
+    for verb in (["gap", "--gaits", "2", "--seconds", "1"], ["adapt", "--robot-trials", "20", "--seconds", "1"]):
+        result = CliRunner().invoke(app, [*verb, *there])
+        assert result.exit_code == 1
+        assert "/dev/ttyNOPE" in result.stderr
+        assert not (tmp_path / "logs").exists()
+
+
 @pytest.mark.slow
 def test_gaits_taken_on_a_robot_as_described_have_a_small_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

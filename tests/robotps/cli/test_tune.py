@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from robotps.cli.app import app
+from robotps.cli.options import console, say
+from robotps.cli.progress import showing
+from robotps.cli.tune import latest
 from robotps.description import load_description
+from robotps.errors import RobotpsError
 from robotps.gait import load_gait
 from robotps.run import Run
 
@@ -84,6 +89,54 @@ def test_a_flag_wins_over_the_file_and_show_changes_nothing(config: Path) -> Non
     for line in ('robot = "bittle"', "iterations = 9", "policies = 5", "seconds = 0.3"):
         assert line in result.stdout
     assert not Path("logs").exists()
+
+
+def test_resume_goes_on_with_the_search_begun_last_and_with_no_other_verbs_trials(config: Path) -> None:
+    first = Path(_robotps("tune", "--config", config)["run"])
+    with Run.open(first) as run:
+        settings, description = run.meta("settings"), run.description
+    for name, meta in (("taken", {"verb": "trial"}), ("adapted", {"adaptation": {}})):
+        changed = settings if "verb" in meta else {**settings, "search": "adapt"}
+        with Run.create(Path("logs") / name, changed, description, meta):
+            pass
+    assert latest() == first
+    assert latest(adaptation=True) == Path("logs/adapted")
+    second = Path(_robotps("tune", "--config", config)["run"])
+    (first / "run.sqlite").touch()  # a note was written, say
+    assert latest() == second
+    refused = CliRunner().invoke(app, ["tune", "--resume", "--run", "logs/taken"])
+    assert refused.exit_code == 1
+    assert "trials of robotps trial, not a search" in refused.stderr
+    assert "--show" in CliRunner().invoke(app, ["tune", "--resume", "--show"]).stderr
+
+
+def test_what_json_cannot_say_is_null(config: Path) -> None:
+    config.write_text(QUICKLY.replace("confirm = 2", "confirm = 1"))
+    result = CliRunner().invoke(app, ["tune", "--config", str(config), "--json"])
+    assert "one trial, no interval" in result.stderr
+    answer = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert answer["initial_speed_ci"] == [None, None]
+
+
+def test_a_message_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    console.cache_clear()  # the stream of this test
+    say("pip install 'robotps[plot]' into logs/[lab]/run[/r]")
+    assert "robotps[plot]' into logs/[lab]/run[/r]" in capsys.readouterr().err
+
+
+def test_a_run_in_which_nothing_counted_could_not_be_done(make_run: Callable[..., Path]) -> None:
+    counted = pytest.raises(RobotpsError, match="no trial of the gait begun with")
+    with Run.open(make_run(world=None)) as run, counted, showing(run, lambda _: None, json=True):
+        pass
+
+
+def test_a_prior_is_of_the_same_robot_and_family(config: Path) -> None:
+    run = _robotps("tune", "--config", config)["run"]
+    for flags, said in ((("--robot", "dkitty"), "of 'bittle', not of 'dkitty'"), (("--family", "pace"), "family trot")):
+        robot = flags if "--robot" in flags else ("--robot", "bittle", *flags)
+        result = CliRunner().invoke(app, ["tune", *robot, "--prior", run, "--show"])
+        assert result.exit_code == 1
+        assert said in result.stderr
 
 
 def test_ctrl_c_ends_with_the_best_so_far_and_the_run_goes_on_later(config: Path) -> None:

@@ -101,6 +101,25 @@ def test_every_solid_of_the_scene_is_fixed_to_a_frame_that_moves(
     assert sum(len(e.cubes) + len(e.cylinders) + len(e.spheres) for e in robot) == len(robot)
 
 
+def test_the_speed_of_a_body_that_turned_left_is_ahead_in_its_own_frame(
+    walk: tuple[RobotDescription, Telemetry], tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    description, telemetry = walk
+    count = len(telemetry.time)
+    turned = replace(
+        telemetry,
+        base_position=np.zeros((count, 3)),
+        orientation=np.tile(Rotation.from_euler("z", 90, degrees=True).as_quat(), (count, 1)),
+        base_velocity=np.tile([0.0, 0.5, 0.0], (count, 1)),
+    )
+    motion_mcap(description, turned, STARTED, tmp_path / "turned.mcap", {})
+    _, message = _messages(tmp_path / "turned.mcap")["/odometry"][0]
+    found = message.linear_velocity
+    assert (found.x, found.y, found.z) == pytest.approx((0.5, 0.0, 0.0))
+
+
 def test_the_file_is_chunked_and_indexed_as_viewers_need(
     walk: tuple[RobotDescription, Telemetry], tmp_path: Path
 ) -> None:
