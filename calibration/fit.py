@@ -250,14 +250,15 @@ def _estimate(
     covariance = np.maximum(1.0, _ratio(sandwich, left_open))[:, None] ** 0.5 * left_open
     covariance = covariance * np.maximum(1.0, _ratio(sandwich, left_open))[None, :] ** 0.5
     covariance = covariance * np.outer(spread[columns], spread[columns])
-    deviation = spread.copy()
-    for i, variance in zip(columns, np.diag(covariance).tolist(), strict=True):
-        values[i], deviation[i] = _with_discrepancy(unknowns[i], values[i], variance)
-    informative = [i in free and deviation[i] < INFORMATIVE * spread[i] for i in range(len(unknowns))]
+    # before the prior pulls it back inside
     at_bound = [
         i in free and min(values[i] - u.lower, u.upper - values[i]) < AT_BOUND * (u.upper - u.lower)
         for i, u in enumerate(unknowns)
     ]
+    deviation = spread.copy()
+    for i, variance in zip(columns, np.diag(covariance).tolist(), strict=True):
+        values[i], deviation[i] = _with_discrepancy(unknowns[i], values[i], variance)
+    informative = [i in free and deviation[i] < INFORMATIVE * spread[i] for i in range(len(unknowns))]
     return Estimate(
         unknowns=tuple(unknowns),
         values=values,

@@ -60,8 +60,10 @@ def test_a_parameter_without_information_is_said_so_and_left_at_its_prior() -> N
     assert found.deviation[1] == pytest.approx(1.0)
 
 
-def test_a_parameter_at_its_bound_is_said_so() -> None:
-    problem = Linear([unknown("a", upper=0.5), unknown("b")], np.array([0.9, 0.2]), 0.1, seed=3)
+@pytest.mark.parametrize("discrepancy", [0.0, 0.1])
+def test_a_parameter_at_its_bound_is_said_so(discrepancy: float) -> None:
+    first = unknown("a", upper=0.5, discrepancy=discrepancy)
+    problem = Linear([first, unknown("b", discrepancy=discrepancy)], np.array([0.9, 0.2]), 0.1, seed=3)
     found = fit(problem)
     assert found.at_bound == (True, False)
     assert found.values[0] == 0.0
