@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
@@ -58,19 +58,27 @@ class Objective(FileModel):
     cost_of_transport: Annotated[float, Field(ge=0)] = 0.0
     shake: Annotated[float, Field(ge=0)] = 0.0
 
+    def check(self, senses: Set[str], sideways: bool) -> None:
+        """Raise RobotpsError where a weighted quantity cannot be measured by a robot with these senses.
+
+        sideways: whether the odometer tells how far it went to the side.
+        """
+        self._must_be_measured("drift", sideways)
+        self._must_be_measured("cost_of_transport", {"torque", "velocity"} <= senses)
+        self._must_be_measured("shake", "angular_velocity" in senses)
+
     def score(self, trial: Trial) -> float:
         """The score of a trial; raises RobotpsError where a weighted quantity was not measured."""
         total = self.speed * trial.speed
         for name in ("drift", "cost_of_transport", "shake"):
-            weight = getattr(self, name)
-            if weight:
-                value = getattr(trial, name)
-                if value is None:
-                    raise RobotpsError(
-                        f"objective.{name}: this robot or odometer does not measure it: set its weight to 0"
-                    )
-                total -= weight * value
+            weight, value = getattr(self, name), getattr(trial, name)
+            self._must_be_measured(name, value is not None)
+            total -= weight * value if weight else 0.0
         return float(total)
+
+    def _must_be_measured(self, name: str, measured: bool) -> None:
+        if getattr(self, name) and not measured:
+            raise RobotpsError(f"objective.{name}: this robot or odometer does not measure it: set its weight to 0")
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,9 @@ def adapt(
             if not is_adaptation(record):
                 raise RobotpsError(f"{record.path}: this run is no adaptation: robotps tune --resume goes on with it")
             with ExitStack() as opened:
-                where = opened.enter_context(physical(record.description, port, flags))
-                _go(record, settings_of(record), plan_of(record), where, opened, workers, json)
+                settings = settings_of(record)
+                where = opened.enter_context(physical(record.description, port, flags, settings.objective))
+                _go(record, settings, plan_of(record), where, opened, workers, json)
         return
     budget = robot_trials or ROBOT_TRIALS
     given |= {"iterations": 1, "confirm": max(2, budget // 24)}
@@ -119,7 +120,8 @@ def adapt(
     folder = run or new_folder(description.name, "adapt")
     written = {"adaptation": plan.model_dump(mode="json")}
     with ExitStack() as opened:
-        where = opened.enter_context(physical(description, port, flags))  # no run is made for a robot that is not there
+        # no run is made for a robot that is not there
+        where = opened.enter_context(physical(description, port, flags, settings.objective))
         with Run.create(folder, settings.model_dump(mode="json"), description, written) as record:
             _go(record, settings, plan, where, opened, workers, json)
 

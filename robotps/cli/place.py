@@ -12,7 +12,7 @@ from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
 from robotps.odometer import Odometer
 from robotps.performing import DrawWorld, OpenRobot
-from robotps.trial import TrialSettings
+from robotps.trial import Objective, TrialSettings
 from robotps.workers import InThisProcess
 
 if TYPE_CHECKING:
@@ -146,8 +146,13 @@ def simulated(
 
 
 @contextmanager
-def physical(description: RobotDescription, port: str, flags: PhysicalFlags) -> Iterator[Place]:
-    """One robot at a serial port, connected before its first trial; however the block is left, its torque is off."""
+def physical(
+    description: RobotDescription, port: str, flags: PhysicalFlags, objective: Objective | None = None
+) -> Iterator[Place]:
+    """One robot at a serial port, connected before its first trial; however the block is left, its torque is off.
+
+    objective: what its trials will be scored by; raises RobotpsError where it cannot be measured.
+    """
     from hardware.by_hand import ByHand
     from hardware.lies_down import LiesDown
     from hardware.odometer import make_odometer
@@ -159,6 +164,8 @@ def physical(description: RobotDescription, port: str, flags: PhysicalFlags) -> 
     if flags.odometer is None:
         raise RobotpsError(NO_ODOMETER)
     robot = SerialRobot(description, port, calibration_of(description), flags.pace, tell=say)
+    if objective is not None:
+        objective.check(robot.senses, sideways=not flags.odometer.startswith("stopwatch"))
     person: Person = LiesDown(find_person(flags.yes, flags.assistant), robot)
     odometer = make_odometer(flags.odometer, person)
     executor = InThisProcess() if flags.yes or flags.assistant else ByHand(person)

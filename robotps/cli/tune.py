@@ -127,7 +127,7 @@ def tune(
 
     def place(description: RobotDescription, settings: TuneSettings) -> AbstractContextManager[Place]:
         if on_robots and len(places) == len(ports) == 1:
-            return physical(description, ports[0], helped[0])
+            return physical(description, ports[0], helped[0], settings.objective)
         if on_robots:
             return fleet(description, places, helped, certificates, patience)
         return simulated(description, settings.world, settings.randomization, settings.trial, open_workers)

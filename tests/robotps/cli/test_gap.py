@@ -47,6 +47,22 @@ def test_no_run_is_made_for_a_robot_that_is_not_there(tmp_path: Path, monkeypatc
         assert not (tmp_path / "logs").exists()
 
 
+@pytest.mark.parametrize(
+    ("objective", "odometer"), [("cost_of_transport", "video:walk.mp4"), ("drift", "stopwatch"), ("shake", "stopwatch")]
+)
+def test_an_objective_that_the_robot_cannot_measure_is_told_before_it_walks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, odometer: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(f"objective = {{ {objective} = 0.1 }}\n")
+    there = ["--on", "serial:/dev/ttyNOPE", "--odometer", odometer]
+    for verb in ("tune", "adapt"):
+        result = CliRunner().invoke(app, [verb, "--config", "mine.toml", *there])
+        assert result.exit_code == 1
+        assert f"objective.{objective}: this robot or odometer does not measure it" in result.stderr
+        assert not Path("logs").exists()
+
+
 @pytest.mark.slow
 def test_gaits_taken_on_a_robot_as_described_have_a_small_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
