@@ -103,10 +103,13 @@ def fleet(
     patience: float,
 ) -> Iterator[Place]:
     """All of these robots; however the block is left, the torque of each is off."""
+    from hardware.calibration_file import calibration_path
     from hardware.fleet import Fleet
 
     ports = [place.partition(":")[2] for place in places if place.startswith("serial:")]
     addresses = [place.partition(":")[2] for place in places if place.startswith("dask:")]
+    if len(ports) > 1 and (shared := calibration_path(description.name)).exists():
+        say(f"all of these robots use the zeros of {shared}; a robotps worker in a folder of its own has its own")
     turn = threading.Lock()
     with ExitStack() as stack:
         members: list[Member] = [

@@ -121,6 +121,8 @@ def tune(
     on_robots = is_physical(places)
     open_workers = partial(open_executor, executor, worker_count(workers), certificates, patience=patience)
     ports = [where.partition(":")[2] for where in places if where.startswith("serial:")]
+    if on_robots and executor != "processes":
+        raise RobotpsError(f"--executor {executor} is for simulated trials: leave it out, or leave out --on")
     if not on_robots:
         only_truth(odometer or [], assistant or [], pace, return_)
     helped = flags_of_each(len(ports), odometer or [], assistant or [], yes, pace, return_) if on_robots else []

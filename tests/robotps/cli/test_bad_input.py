@@ -172,6 +172,7 @@ FLAGS = [
     ("trial --seconds -1", ("'seconds'", "greater than 0"), 1),
     ("tune --odometer stopwatch", ("--odometer stopwatch", "physical robots"), 1),
     ("trial --odometer stopwatch", ("--odometer stopwatch", "physical robots"), 1),
+    ("tune --on serial:/dev/nothing --executor dask:local", ("--executor dask:local", "simulated trials"), 1),
     ("trial --return", ("--return", "physical robots"), 1),
     ("tune --pace device", ("--pace device", "physical robots"), 1),
     ("tune --assistant host:1", ("--assistant", "physical robots"), 1),
