@@ -35,7 +35,9 @@ class TuneConfig(FileModel):
     robot: str = "dkitty"
     search: str = TuneSettings.model_fields["search"].default
     iterations: int | None = None
+    policies: int | None = None
     budget: int | None = None
+    seconds: float | None = None
     repeats: int | Literal["auto"] = 1
     ahead: int = 0
     finalists: int = 4
@@ -61,13 +63,11 @@ def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) ->
     table = (
         read_toml(config, TuneConfig).model_dump(by_alias=True) if config else TuneConfig().model_dump(by_alias=True)
     )
-    for name, value in flags.items():
-        if name == "policies":
-            table["options"]["policies"] = value
-        elif name == "seconds":
-            table["trial"]["seconds"] = value
-        else:
-            table[name] = value
+    table |= flags
+    for name, section in (("policies", "options"), ("seconds", "trial")):
+        value = table.pop(name)
+        if value is not None:
+            table[section][name] = value
     description = load_description(table.pop("robot"))
     begin = table.pop("from")
     start = chosen_gait(begin, description)

@@ -91,6 +91,12 @@ def test_a_flag_wins_over_the_file_and_show_changes_nothing(config: Path) -> Non
     assert not Path("logs").exists()
 
 
+def test_a_file_takes_every_flag_by_its_name(config: Path) -> None:
+    config.write_text('robot = "bittle"\nsearch = "kohl-stone"\npolicies = 5\nseconds = 0.3\niterations = 9\n')
+    shown = _robotps("tune", "--config", config, "--policies", "7", "--show")
+    assert (shown["options"]["policies"], shown["trial"]["seconds"], shown["iterations"]) == (7, 0.3, 9)
+
+
 def test_resume_goes_on_with_the_search_begun_last_and_with_no_other_verbs_trials(config: Path) -> None:
     first = Path(_robotps("tune", "--config", config)["run"])
     with Run.open(first) as run:
