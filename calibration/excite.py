@@ -29,6 +29,8 @@ TRIES = 2
 class Unmeasured:
     """A robot on a stand goes nowhere."""
 
+    asks = False
+
     def start(self) -> None: ...
 
     def travel(self, telemetry: Telemetry, begin: float, end: float) -> Travel:

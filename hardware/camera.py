@@ -121,6 +121,8 @@ def straight_travel(track: Track, begin: float, end: float) -> Travel:
 class Camera:
     """A live camera: frames are looked at while the robot walks, each with the time at which it was taken."""
 
+    asks = False
+
     def __init__(self, spec: str) -> None:
         name, layout = _layout(spec)
         cv2 = require("cv2", "camera")
@@ -165,6 +167,8 @@ class Camera:
 
 class Video:
     """A recording of one trial. When the motion began is where the robot goes furthest in the motion's duration."""
+
+    asks = True
 
     def __init__(self, spec: str, person: Person) -> None:
         name, self._layout = _layout(spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +60,14 @@ def check_robot(
         joints = JointMap(description, bus.steps_per_turn, bus.step_limits, calibration)
         safety = Safety(bus, joints, description.servo, limits)
         yield _calibration(calibration, servos)
-        in_order = [_settings(safety, may_set), *_state(bus, safety)]
-        yield from in_order
+        so_far: list[Check] = []
+        for found in chain(_settings(safety, may_set), _state(bus, safety)):
+            so_far.append(found)
+            yield found
         yield from _joints(bus, joints)
         if not bus.runs_cycles:
             yield _rate(bus, description.control_period)
-        yield from _stop(safety, in_order=passed(in_order))
+        yield from _stop(safety, in_order=passed(so_far))
     except LinkLost as lost:
         yield Check("link", False, str(lost), "check the cable and the robot's power")
     finally:
@@ -117,14 +120,14 @@ def _calibration(calibration: Calibration | None, servos: list[ServoInfo]) -> Ch
     return Check("calibration", not changed, "; ".join(changed) or "agrees with the servos", "run 'robotps calibrate'")
 
 
-def _settings(safety: Safety, may_set: Callable[[str], bool]) -> Check:
+def _settings(safety: Safety, may_set: Callable[[str], bool]) -> Iterator[Check]:
     """Return delay, operating mode and position limits; a trial sets them before it moves anything, too."""
     differences = safety.bus.differences(safety.joints.lower_steps, safety.joints.upper_steps)
     if differences and may_set("; ".join(differences)):
-        return Check("settings", True, "set " + "; ".join(safety.prepare()))
-    return Check(
-        "settings", not differences, "; ".join(differences) or "as a trial needs them", "give --set to set them"
-    )
+        yield Check("settings", True, "set " + "; ".join(safety.prepare()))
+    else:
+        found = "; ".join(differences) or "as a trial needs them"
+        yield Check("settings", not differences, found, "give --set to set them")
 
 
 def _state(bus: Bus, safety: Safety) -> Iterator[Check]:

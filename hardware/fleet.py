@@ -257,6 +257,10 @@ class _OwnOdometer:
     def __init__(self, own: Callable[[], Odometer | None]) -> None:
         self._own = own
 
+    @property
+    def asks(self) -> bool:
+        return self._mine().asks
+
     def start(self) -> None:
         self._mine().start()
 

@@ -29,6 +29,8 @@ TAPE_STD = 0.01
 _QUIET, _WAIT = 0.03, 0.1
 _ARRIVE = 1.0
 _BATCH = 0.02
+_UNSEEN = 0.25
+"""s without a sample within the window after which a trial is not measured."""
 _KEPT = 100_000
 """Samples remembered: a stream goes on while nobody walks."""
 UPRIGHT = 0.5
@@ -39,6 +41,8 @@ KINDS = "stopwatch, stopwatch:METRES, camera:INDEX, video:FILE or stream:HOST:PO
 
 class Stopwatch:
     """A person, two lines on the floor `distance` m apart, and Enter at each."""
+
+    asks = True
 
     def __init__(self, person: Person, distance: float) -> None:
         self.distance = distance
@@ -107,6 +111,8 @@ class Stream:
 
     Without `position`, `velocity` (m/s, in the floor's frame) is summed up. Any frame with z up will do.
     """
+
+    asks = False
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -228,6 +234,9 @@ class Stream:
         t = np.array([sample[0] for sample in samples]) - self._zero
         if len(samples) < 3 or t[-1] < last - 0.1:
             raise HardwareFault(f"the position stream broke off: {self._trouble or 'is the robot still tracked?'}")
+        unseen = float(np.diff([begin, *t[(t > begin) & (t < last)], last]).max()) if last > begin else 0.0
+        if unseen > _UNSEEN:
+            raise HardwareFault(f"the position stream did not see the robot for {unseen:.2f} s: is it hidden at times?")
         position = np.array([sample[2] for sample in samples])
         orientation = np.array([sample[3] for sample in samples])
         travel = travel_between(t, position, orientation, begin, end)

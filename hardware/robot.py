@@ -140,20 +140,24 @@ class SerialRobot(Robot):
         """Open the port, ask every servo what it is, compare the calibration, set what a trial needs; torque is off."""
         self.close()
         self._bus.port.open()
-        bus = self._bus = answering(self._bus, self.tell)
-        self.senses = bus.senses
-        safety = Safety(bus, self._joint_map(), self.description.servo, self.limits)
+        emergency.watch(self.halt)
         try:
-            self.servos = bus.identify()
+            self._guard()
+            self._bus = answering(self._bus, self.tell)
+            self._guard()
+            self.senses, self.servos = self._bus.senses, self._bus.identify()
             changed = disagreements(self.calibration, self.servos) if self.calibration is not None else []
             if changed:
                 raise RobotpsError("\n".join([*changed, "calibrate again, or set the servos back"]))
+            self._prepare()
         except BaseException:
-            safety.stop_now("it was not connected")  # servos hold on after a lost link
+            self.halt("it was not connected")  # servos hold on after a lost link
+            emergency.unwatch(self.halt)
+            self._safety = None
             raise
-        self._safety = safety
-        emergency.watch(safety.stop_now)
-        self._prepare()
+
+    def _guard(self) -> None:
+        self._safety = Safety(self._bus, self._joint_map(), self.description.servo, self.limits)
 
     def equipment(self) -> dict[str, Any]:
         """See Robot: the port, what every servo said it is, calibration and limits."""
@@ -201,7 +205,7 @@ class SerialRobot(Robot):
         """Get up slowly to the angles, rad, (n_joints,), on a way on which the feet stay under the body."""
         target = np.asarray(joints, dtype=np.float64)
         try:
-            if not self.safety.energised:
+            if not (self._prepared and self.safety.energised):
                 self._hold()
                 self._move(gathered(self.description))
             self._move(along_feet(self.description, self.safety.sent, target))
@@ -212,7 +216,7 @@ class SerialRobot(Robot):
     def turn(self, joints: FloatArray) -> None:
         """Turn joints slowly to the angles, rad, (n_joints,), each by itself: of a robot that hangs on a stand."""
         try:
-            if not self.safety.energised:
+            if not (self._prepared and self.safety.energised):
                 self._hold()
             self._move(joints)
         except BaseException:
@@ -369,7 +373,8 @@ class SerialRobot(Robot):
         if self._safety is None:
             return
         try:
-            if self._safety.energised and not self._safety.stopped and not self._safety.bus.lies_down:
+            stands = self._prepared and self._safety.energised and not self._safety.stopped
+            if stands and not self._safety.bus.lies_down:
                 self._crouch()
         finally:
             failures = self._let_go()
@@ -401,7 +406,6 @@ class SerialRobot(Robot):
         except HardwareFault as fault:
             self.tell(str(fault))
         finally:
-            if self._safety is not None:
-                emergency.unwatch(self._safety.stop_now)
+            emergency.unwatch(self.halt)
             self._bus.port.close()
             self._safety = None

@@ -324,7 +324,7 @@ class Safety:
         by_reason: dict[str, list[str]] = {}
         for id_, why in self.bus.release().items():
             by_reason.setdefault(why, []).append(self.bus.label(id_))
-        self.energised = False
+        self.energised = bool(by_reason)
         return [f"{', '.join(servos)}: {why}" for why, servos in by_reason.items()]
 
 

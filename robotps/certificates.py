@@ -23,6 +23,8 @@ AUTHORITY, AUTHORITY_KEY = "authority.pem", "authority-key.pem"
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 _AUTHORITY_DAYS = 3650
 _CLOCKS_DIFFER = timedelta(hours=1)
+_LONGEST_NAME = 64
+"""Characters of a common name (X.520)."""
 
 
 def make_certificates(folder: Path, machines: Sequence[str], days: int) -> list[Path]:
@@ -32,12 +34,18 @@ def make_certificates(folder: Path, machines: Sequence[str], days: int) -> list[
     """
     require("cryptography", "cluster")
     for machine in machines:
-        if not machine or machine != Path(machine).name or machine.startswith("."):
-            raise RobotpsError(f"'{machine}' cannot be the name of a machine's folder: use letters, digits, - and _")
+        if not 0 < len(machine) <= _LONGEST_NAME or machine != Path(machine).name or machine.startswith("."):
+            raise RobotpsError(
+                f"'{machine}' cannot be the name of a machine's folder: use letters, digits, - and _, at most "
+                f"{_LONGEST_NAME} of them"
+            )
         if (folder / machine).exists():
             raise RobotpsError(f"{folder / machine}: there is a certificate already: remove it to make another")
     try:
         authority, key = _authority(folder)
+        left = (authority.not_valid_after_utc - datetime.now(timezone.utc)).days
+        if days > left:
+            raise RobotpsError(f"--days {days}: the authority of {folder} itself is good for {left} days more")
         made = []
         for machine in machines:
             place = folder / machine

@@ -257,7 +257,7 @@ def _scheduler_gone() -> RobotpsError:
 
 
 def local_cluster(workers: int) -> ClusterExecutor:
-    """A scheduler and worker processes of this machine, for this run; TLS with keys that are never written down."""
+    """A scheduler and worker processes of this machine, for this run; TLS with keys that are not kept."""
     require("distributed", "cluster")
     require("cryptography", "cluster")
     from distributed import Client, LocalCluster, Security

@@ -44,6 +44,10 @@ class Travel:
 class Odometer(Protocol):
     """Measures one motion at a time."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether it asks a person, who is not troubled with a motion that was broken off."""
+
     def start(self) -> None:
         """A motion is about to begin."""
 
@@ -53,6 +57,8 @@ class Odometer(Protocol):
 
 class Truth:
     """The base position in the robot's own telemetry: simulation knows it."""
+
+    asks = False
 
     def start(self) -> None: ...
 

@@ -21,7 +21,9 @@ def now() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python, the system and the packages that decide what a trial does."""
-    found = {"python": platform.python_version(), "system": platform.platform(), "processor": _processor()}
+    processor, vectors = _processor()
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    found |= {"processor": processor, "vectors": vectors}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -30,7 +32,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
+def _processor() -> tuple[str, str]:
     """Its model and widest vectors: numerical libraries choose their instructions, and so the last bit, by them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -38,8 +40,7 @@ def _processor() -> str:
         lines = []
     told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
     model, flags = told.get("model name", platform.machine()), told.get("flags", "").split()
-    widest = next((vectors for vectors in ("avx512f", "avx2", "avx") if vectors in flags), "")
-    return f"{model}, {widest}" if widest else model
+    return model, next((vectors for vectors in ("avx512f", "avx2", "avx") if vectors in flags), "none")
 
 
 def git_state() -> dict[str, Any] | None:

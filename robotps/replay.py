@@ -24,6 +24,11 @@ from robotps.trial import Trial, TrialSettings, digest, run_trial
 OpenRobot = Callable[[Mapping[str, Any] | None, int], AbstractContextManager[Robot]]
 World = Mapping[str, Any]
 
+_DIFFERENTLY = (
+    "the trial came out differently than recorded: software as noted, or in the last digits a processor with other "
+    "vector instructions, can do that"
+)
+
 
 class Recording:
     """The targets that were sent in a trial, as a motion; linear between them, the last one held."""
@@ -91,6 +96,7 @@ def find(run: Run, number: int | None = None) -> Logged:
         result = result_of(run)
         candidates = run.trials("best" if result is not None and result.improved else "start") or run.trials()
         playable = [trial for trial in candidates if trial.ending not in ("refused", "running")]
+        playable.sort(key=lambda trial: trial.score is None)
         if not playable:
             raise RobotpsError(f"{run.path}: this run has no trial yet that could be replayed")
         record = playable[0]
@@ -121,7 +127,7 @@ def again_in_simulation(logged: Logged, open_robot: OpenRobot, world: World | No
     if world is None or world == own:
         if same:
             return _replay(logged, recorded, recorded, trial, True, ())
-        return _replay(logged, None, recorded, trial, False, ("the trial came out differently than recorded",))
+        return _replay(logged, None, recorded, trial, False, (_DIFFERENTLY,))
     trial, replayed = _perform(logged, open_robot, world, logged.settings)
     remarks = [f"another world: {change}" for change in differences(own, world)]
     if not same:
@@ -170,9 +176,9 @@ def _as_long_as(telemetry: Telemetry, settings: TrialSettings) -> TrialSettings:
 def _how_it_ended(record: TrialRecord) -> tuple[str, ...]:
     if record.ending == CUT_SHORT:
         return ("this trial was cut short: it is replayed up to the last tick that was recorded",)
-    if record.ending in ("fault", "fell"):
-        return (f"this trial ended with a {'fall' if record.ending == 'fell' else 'fault'}",)
-    return ()
+    told = {"fell": "this trial ended with a fall", "fault": "this trial ended with a fault"}
+    told["skipped"] = "a person skipped this trial: it does not count"
+    return (told[record.ending],) if record.ending in told else ()
 
 
 def excerpt(telemetry: Telemetry, begin: float | None, end: float | None) -> Telemetry:

@@ -11,7 +11,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +72,7 @@ CREATE TABLE trial (
   robot TEXT NOT NULL,
   seed INTEGER NOT NULL,
   world TEXT,                      -- JSON; NULL: a physical trial
-  ending TEXT NOT NULL,            -- finished, fell, fault, refused; running: has not ended yet
+  ending TEXT NOT NULL,            -- finished, fell, fault, skipped, refused; running: has not ended yet
   score REAL,                      -- NULL: does not count
   metrics TEXT NOT NULL,           -- JSON, SI units
   digest TEXT,                     -- of the telemetry, which a simulated trial reproduces bit for bit
@@ -207,10 +207,9 @@ class Run:
     def close(self) -> None:
         """Let go of the run; a writer leaves one plain database file behind."""
         if self._lock is not None:
-            try:
-                self._database.execute("PRAGMA journal_mode = DELETE")
-            except sqlite3.Error:
-                pass  # somebody reads, or the disk is full: the write-ahead log stays, and nothing is lost
+            for order in ("wal_checkpoint(TRUNCATE)", "journal_mode = DELETE"):
+                with suppress(sqlite3.Error):  # somebody reads, or the disk is full: the log stays, and nothing is lost
+                    self._database.execute(f"PRAGMA {order}")
             self._lock.close()
             self._lock = None
         self._database.close()

@@ -173,11 +173,11 @@ def run_trial(
         return Trial("fault", 0.0, 0.0, 0.0, cycle.unreachable, reason=reason or "the robot reported nothing"), None
     telemetry = Telemetry.of(observations)
     travel = Travel(forward=0.0, seconds=0.0)
-    if ending != "fault":
+    if not (ending == "fault" and odometer.asks):
         try:
             travel = odometer.travel(telemetry, settings.warm_up, settings.warm_up + settings.seconds)
         except RobotFault as fault:
-            ending, reason = "fault", str(fault)
+            ending, reason = "fault", reason or str(fault)
     if travel.track is not None and telemetry.base_position is None:
         telemetry = along_track(telemetry, travel.track)
         if ending == "finished":

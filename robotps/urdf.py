@@ -20,8 +20,9 @@ PYBULLET_DATA = "pybullet_data:"
 def fill_in_from_urdf(table: dict[str, Any], description: Path) -> dict[str, Any]:
     """The tables of a description with `urdf` resolved to a path, and legs and masses read from it.
 
-    A leg lists `joints = [{ name, urdf }, ...]` from the body outwards and `foot = { urdf, radius }`; everything else
-    about them comes from the URDF, but limits given beside the name win. A link's mass counts for the joint that moves
+    A leg lists `joints = [{ name, urdf }, ...]` from the body outwards and `foot = { urdf, radius }`, its `position` in
+    that link where the foot is not at its origin; everything else about them comes from the URDF, but limits given
+    beside the name win. A link's mass counts for the joint that moves
     it, the rest for the body. Raises RobotpsError for a missing file, joint or link, and for a hinge in no leg.
     """
     path = urdf_path(table["urdf"], description)
@@ -65,10 +66,16 @@ class _Tree:
 
     def __init__(self, root: ElementTree.Element, path: Path) -> None:
         self.path = path
-        self.joints = {str(joint.get("name")): joint for joint in root.iter("joint") if joint.find("child") is not None}
+        self.joints = {str(joint.get("name")): joint for joint in root.findall("joint")}
         self.hinges = {name for name, joint in self.joints.items() if joint.get("type") != "fixed"}
         self.above = {_link(joint, "child"): joint for joint in self.joints.values()}
-        self.masses = {str(link.get("name")): _mass(link) for link in root.iter("link")}
+        self.masses = {str(link.get("name")): _mass(link) for link in root.findall("link")}
+        for name, joint in self.joints.items():
+            for end in ("parent", "child"):
+                if _link(joint, end) not in self.masses:
+                    raise RobotpsError(f"{path}: the {end} of joint '{name}' is no link here: '{_link(joint, end)}'")
+            if joint.get("type") == "floating":
+                raise RobotpsError(f"{path}: joint '{name}' is floating: make it fixed, or remove it and what is above")
         roots = [link for link in self.masses if link not in self.above]
         if len(roots) != 1:
             raise RobotpsError(f"{path}: one link hangs on no other; here these do: {', '.join(roots) or 'none'}")
@@ -107,8 +114,9 @@ class _Tree:
             base = _link(element, "child")
         if foot not in self.above:
             raise RobotpsError(f"{where}: {self.path} has no link '{foot}'; it has {', '.join(sorted(self.above))}")
-        position = [0.0] * 3 if foot == base else self._place(where, base, self.above[foot])[:3, 3].tolist()
-        return {**leg, "joints": joints, "foot": {**leg["foot"], "position": position}}
+        place = np.eye(4) if foot == base else self._place(where, base, self.above[foot])
+        position = place @ [*leg["foot"].get("position", (0.0, 0.0, 0.0)), 1.0]
+        return {**leg, "joints": joints, "foot": {**leg["foot"], "position": position[:3].tolist()}}
 
     def mass_moved_by(self, joint: str | None) -> float:
         """Mass of the links that are fixed to each other and moved by a joint (None: the body's), kg."""
@@ -173,7 +181,9 @@ def _origin(joint: ElementTree.Element) -> FloatArray:
 
 def _axis_and_limits(joint: ElementTree.Element) -> dict[str, Any]:
     limit = joint.find("limit")
-    hinge: dict[str, Any] = {"axis": _numbers(joint.find("axis"), "xyz", "1 0 0")}
+    axis = np.array(_numbers(joint.find("axis"), "xyz", "1 0 0"))
+    length = float(np.linalg.norm(axis))
+    hinge: dict[str, Any] = {"axis": (axis / length if length > 0 else axis).tolist()}
     if limit is not None and joint.get("type") == "revolute":
         hinge |= {"lower": float(limit.get("lower", "-3.15")), "upper": float(limit.get("upper", "3.15"))}
     return hinge

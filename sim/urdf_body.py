@@ -33,10 +33,10 @@ def read_urdf_body(description: RobotDescription) -> Body:
 class _Reader:
     def __init__(self, root: Element, path: Path) -> None:
         self.path = path
-        self.links = {str(link.get("name")): link for link in root.iter("link")}
+        self.links = {str(link.get("name")): link for link in root.findall("link")}
         self.colours = {
             str(material.get("name")): str(colour.get("rgba"))
-            for material in root.iter("material")
+            for material in [*root.iterfind("link/visual/material"), *root.findall("material")]
             for colour in material.iter("color")
         }
         self.joints = {str(joint.get("name")): joint for joint in root.findall("joint")}
@@ -90,8 +90,10 @@ class _Reader:
         inner = copy.deepcopy(inner)
         if inner.tag == "mesh":
             inner.set("filename", str(self.mesh(str(inner.get("filename")))))
-        material, colour = element.find("material"), "0.7 0.7 0.7 1"
-        if material is not None:
+        material, own, colour = element.find("material"), element.find("material/color"), "0.7 0.7 0.7 1"
+        if own is not None:
+            colour = str(own.get("rgba"))
+        elif material is not None:
             colour = self.colours.get(str(material.get("name")), colour)
         return Shape(inner, frame @ _origin(element), colour)
 

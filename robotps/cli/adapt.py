@@ -72,13 +72,16 @@ def adapt(
         Path | None, typer.Option(help="Tables [trial] and [objective] from a TOML file of `tune`; flags win over it.")
     ] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder. Default: a new one under logs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run (the latest one without --run).")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run, the one begun last without --run.")
+    ] = False,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
     """Adapt simulation to the robot and the gait to both, with few trials on the robot."""
     from contextlib import ExitStack
 
+    from robotps.cli.options import worker_count
     from robotps.cli.place import PhysicalFlags, needed_port, physical
     from robotps.cli.tune import latest, new_folder
     from robotps.cli.tune_settings import asked_for
@@ -87,7 +90,7 @@ def adapt(
     from robotps.run import Run
     from robotps.settings import settings_of
 
-    port = needed_port(on)
+    port, count = needed_port(on), worker_count(workers)
     flags = PhysicalFlags(odometer, yes, assistant, pace)
     named = {"robot": robot, "seconds": seconds, "from": from_, "family": family, "seed": seed}
     given = {name: value for name, value in named.items() if value is not None}
@@ -110,7 +113,7 @@ def adapt(
             with ExitStack() as opened:
                 settings = settings_of(record)
                 where = opened.enter_context(physical(record.description, port, flags, settings.objective))
-                _go(record, settings, plan_of(record), where, opened, workers, json)
+                _go(record, settings, plan_of(record), where, opened, count, json)
         return
     budget = robot_trials or ROBOT_TRIALS
     given |= {"iterations": 1, "confirm": max(2, budget // 24)}
@@ -123,7 +126,7 @@ def adapt(
         # no run is made for a robot that is not there
         where = opened.enter_context(physical(description, port, flags, settings.objective))
         with Run.create(folder, settings.model_dump(mode="json"), description, written) as record:
-            _go(record, settings, plan, where, opened, workers, json)
+            _go(record, settings, plan, where, opened, count, json)
 
 
 def _plan(
@@ -183,7 +186,7 @@ def _go(
     plan: Plan,
     where: Place,
     opened: ExitStack,
-    workers: int | None,
+    workers: int,
     json: bool,
 ) -> None:
     """Adapt, showing progress; whatever happens, let go of what was `opened` and say what was found."""
@@ -192,7 +195,6 @@ def _go(
     from calibration.adaptation import Adaptation, Schedule, identified
     from calibration.planning import Draw, Simulator
     from robotps.cli.executors import open_executor
-    from robotps.cli.options import worker_count
     from robotps.cli.progress import showing
     from robotps.cli.simulation import worlds
     from robotps.rounds import Model
@@ -204,7 +206,7 @@ def _go(
         return worlds(description, model.world, model.randomization)
 
     limit = 600 + 20 * (settings.trial.seconds + settings.trial.warm_up)
-    pool = open_executor("processes", worker_count(workers), None, limit)
+    pool = open_executor("processes", workers, None, limit)
     with showing(record, _conclude, json) as progress, stopping(pool), opened.pop_all():
         simulator = None
         if plan.planning_trials:

@@ -125,10 +125,13 @@ def _arenas(settings: ComparisonSettings) -> dict[str, Arena]:
     from robotps.cli.simulation import randomization_table, simulation, world_table, worlds
     from robotps.comparison.comparison import Arena
     from robotps.description import load_description
+    from robotps.errors import RobotpsError
 
     arenas = {}
     for name in settings.robots:
         description = load_description(name)
+        if description.name in arenas:
+            raise RobotpsError(f"--robot {name}: another one is called '{description.name}' too: give it another name")
         world = world_table(settings.world, description)
         randomization = randomization_table(settings.randomize, description)
         arenas[description.name] = Arena(

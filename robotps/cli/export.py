@@ -51,10 +51,14 @@ def export(
 
 def _where(run: Path, out: Path | None, format: str) -> tuple[Path, str | None]:
     """The folder to write to, and the file's name where one was given."""
+    from robotps.errors import RobotpsError
+
     if out is None:
         return (run.parent / f"{run.stem}-export" if run.is_file() else run), None
     if out.suffix == f".{format}":
         return out.parent, out.name
+    if out.suffix in (".csv", ".parquet", ".mcap"):
+        raise RobotpsError(f"--out {out}: give --format {out.suffix[1:]} with it; it is {format}")
     return out, None
 
 

@@ -17,6 +17,7 @@ from robotps.settings import TuneSettings, make_search, search_space
 
 if TYPE_CHECKING:
     from hardware.fleet import AtPort, Member
+    from robotps.trial import Objective
 
 
 def is_physical(places: Sequence[str]) -> bool:
@@ -39,8 +40,11 @@ def flags_of_each(
     """What each robot at a port is told: flags in the order of `--on`, or one for all; raises RobotpsError."""
     if ports and not odometers:
         raise RobotpsError(NO_ODOMETER)
-    if not ports and (odometers or assistants):
-        raise RobotpsError("--odometer and --assistant are for --on serial:PORT: robots at a scheduler have their own")
+    if not ports and (odometers or assistants or yes or walk_back or pace != "wall"):
+        raise RobotpsError(
+            "--odometer, --assistant, --yes, --pace and --return are for --on serial:PORT: robots at a scheduler have "
+            "their own"
+        )
     for flag, given in (("--odometer", odometers), ("--assistant", assistants)):
         if len(given) not in ((0, 1, ports) if flag == "--assistant" else (1, ports)) and ports:
             raise RobotpsError(
@@ -71,8 +75,15 @@ def without_waiting(description: RobotDescription, settings: TuneSettings, robot
     return settings.model_copy(update={"ahead": robots - 1})
 
 
-def member_at(description: RobotDescription, port: str, flags: PhysicalFlags, turn: threading.Lock | None) -> AtPort:
-    """A robot at a port with those who help it; turn: of a person who looks after several robots."""
+def member_at(
+    description: RobotDescription,
+    port: str,
+    flags: PhysicalFlags,
+    turn: threading.Lock | None,
+    objective: Objective | None = None,
+) -> AtPort:
+    """A robot at a port with those who help it; turn: of a person who looks after several robots. objective: see
+    `physical`."""
     from hardware.by_hand import ByHand
     from hardware.fleet import AtPort, Named
     from hardware.lies_down import LiesDown
@@ -84,6 +95,8 @@ def member_at(description: RobotDescription, port: str, flags: PhysicalFlags, tu
         raise RobotpsError(NO_ODOMETER)
     person = find_person(flags.yes, flags.assistant)
     robot = SerialRobot(description, port, calibration_of(description), flags.pace, tell=say)
+    if objective is not None:
+        objective.check(robot.senses, sideways=not flags.odometer.startswith("stopwatch"))
     if turn is not None:
         person = Named(person, robot.identity, turn)
     person = LiesDown(person, robot)
@@ -101,8 +114,9 @@ def fleet(
     flags: Sequence[PhysicalFlags],
     certificates: Path | None,
     patience: float,
+    objective: Objective,
 ) -> Iterator[Place]:
-    """All of these robots; however the block is left, the torque of each is off."""
+    """All of these robots; however the block is left, the torque of each is off. objective: see `physical`."""
     from hardware.calibration_file import calibration_path
     from hardware.fleet import Fleet
 
@@ -113,7 +127,7 @@ def fleet(
     turn = threading.Lock()
     with ExitStack() as stack:
         members: list[Member] = [
-            member_at(description, port, own, turn) for port, own in zip(ports, flags, strict=True)
+            member_at(description, port, own, turn, objective) for port, own in zip(ports, flags, strict=True)
         ]
         schedulers = []
         for address in addresses:

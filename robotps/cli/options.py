@@ -65,12 +65,12 @@ def console() -> Console:
     """Where everything for people goes: stderr, so that stdout stays clean."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False)
 
 
 def say(what: Any, style: str | None = None) -> None:
     """A line, or a table, for people; a path is never broken in two."""
-    console().print(what, style=style, soft_wrap=isinstance(what, str), markup=False)
+    console().print(what, style=style, soft_wrap=isinstance(what, str))
 
 
 def answer(data: Mapping[str, Any]) -> None:

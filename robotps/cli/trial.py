@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from robotps.cli.place import Place
     from robotps.description import RobotDescription
     from robotps.gait import Gait
-    from robotps.trial import Trial, TrialSettings
+    from robotps.trial import Objective, Trial, TrialSettings
     from robotps.tuning import Progress
 
 
@@ -64,16 +64,16 @@ def trial(
     from robotps.description import load_description
     from robotps.errors import RobotpsError
     from robotps.files import parse
-    from robotps.trial import TrialSettings
+    from robotps.trial import Objective, TrialSettings
 
     port = serial_port(on)
     if run is not None:
         if port is None or seconds is not None or seed is not None:
             raise RobotpsError("--run is for --on serial:PORT, and for trials as long as that run's own")
-        description = _robot_of(run, robot)
+        description, objective = _asked_by(run, robot)
         gait = gait or str(run)
     else:
-        description = load_description(robot or "dkitty")
+        description, objective = load_description(robot or "dkitty"), Objective()
     chosen = chosen_gait(gait, description)
     settings = parse({} if seconds is None else {"seconds": seconds}, TrialSettings, "--seconds")
     if port is None:
@@ -83,7 +83,7 @@ def trial(
         raise RobotpsError("--world and --randomize are for simulation: a physical robot is in the world it is in")
     else:
         flags = PhysicalFlags(odometer, yes, assistant, pace, return_)
-        with physical(description, port, flags) as place:
+        with physical(description, port, flags, objective) as place:
             if run is None:
                 trials, run = on_robot(place, description, chosen, settings, seed or 0, repeats)
             else:
@@ -146,17 +146,18 @@ def _simulated(
     return trials
 
 
-def _robot_of(path: Path, robot: str | None) -> RobotDescription:
-    """The robot that a run is about; raises RobotpsError where another one was asked for."""
+def _asked_by(path: Path, robot: str | None) -> tuple[RobotDescription, Objective]:
+    """The robot that a run is about, and what it scores; raises RobotpsError where another robot was asked for."""
     from robotps.description import load_description
     from robotps.errors import RobotpsError
     from robotps.run import Run
+    from robotps.settings import settings_of
 
     with Run.open(path) as run:
-        description = run.description
+        description, objective = run.description, settings_of(run).objective
     if robot is not None and load_description(robot).name != description.name:
         raise RobotpsError(f"{path}: this run is of '{description.name}', not of '{robot}'")
-    return description
+    return description, objective
 
 
 def _into_run(path: Path, place: Place, gait: Gait, repeats: int) -> list[Trial]:
@@ -174,7 +175,7 @@ def _into_run(path: Path, place: Place, gait: Gait, repeats: int) -> list[Trial]
     with Run.resume(path) as run:
         settings = settings_of(run)
         place.tuning(run, settings, heard).score_on_robot(gait, repeats)
-    return _counted(trials)
+    return _counted(trials, path)
 
 
 def on_robot(
@@ -199,10 +200,10 @@ def on_robot(
     with Run.create(folder, asked.model_dump(mode="json"), description, {"verb": "trial"}) as run:
         place.tuning(run, asked, heard).score_start()
         run.set_meta("finished", True)
-    return _counted(trials), run.path
+    return _counted(trials, folder), folder
 
 
-def _counted(trials: list[Trial]) -> list[Trial]:
+def _counted(trials: list[Trial], run: Path) -> list[Trial]:
     """Trials without those that a fault ended and that were repeated, or that were skipped; raises RobotpsError where
     none is left."""
     from robotps.errors import RobotpsError
@@ -210,7 +211,7 @@ def _counted(trials: list[Trial]) -> list[Trial]:
 
     counted = [trial for trial in trials if trial.ending not in UNSCORED]
     if not counted:
-        raise RobotpsError(f"no trial counted: {trials[-1].ending}, {trials[-1].reason}")
+        raise RobotpsError(f"{run}: no trial counted: {trials[-1].ending}, {trials[-1].reason}")
     return counted
 
 

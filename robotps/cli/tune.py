@@ -75,7 +75,9 @@ def tune(
     config: Annotated[Path | None, typer.Option(help="Settings from a TOML file; flags win over it.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the settings that would be used, and stop.")] = False,
     run: Annotated[Path | None, typer.Option(help="The run's folder. Default: a new one under logs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run (the latest one without --run).")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run, the one begun last without --run.")
+    ] = False,
     workers: Workers = None,
     executor: Annotated[
         str, typer.Option(help="Where simulated trials run: processes, dask:local, dask:HOST:PORT or slurm.")
@@ -131,7 +133,7 @@ def tune(
         if on_robots and len(places) == len(ports) == 1:
             return physical(description, ports[0], helped[0], settings.objective)
         if on_robots:
-            return fleet(description, places, helped, certificates, patience)
+            return fleet(description, places, helped, certificates, patience, settings.objective)
         return simulated(description, settings.world, settings.randomization, settings.trial, open_workers)
 
     if resume:
@@ -274,12 +276,18 @@ def new_folder(robot: str, what: str) -> Path:
 
 def latest(adaptation: bool = False) -> Path:
     """The search, or the adaptation, that was begun last under logs/."""
+    from contextlib import suppress
+
     from robotps.errors import RobotpsError
     from robotps.rounds import SEARCH
     from robotps.summary import runs_in, summary
 
-    found = [summary(path) for path in runs_in(LOGS) if path.is_dir()]
-    found = [each for each in found if not each.verb and (each.search == SEARCH) == adaptation]
+    found = []
+    for path in runs_in(LOGS):
+        with suppress(RobotpsError):  # robotps runs tells of those that cannot be read
+            one = summary(path)
+            if path.is_dir() and not one.verb and (one.search == SEARCH) == adaptation:
+                found.append(one)
     if not found:
         what = "adaptation" if adaptation else "run"
         raise RobotpsError(f"there is no {what} under logs/ to go on with: give its folder with --run")

@@ -106,6 +106,8 @@ class Comparison:
         known = (path / "run.sqlite").exists()
         made = Run.resume(path) if known else Run.create(path, asked.model_dump(mode="json"), arena.description)
         with made as run:
+            if run.description.fingerprint != arena.description.fingerprint:
+                raise RobotpsError(f"{path}: '{entry.robot}' was described otherwise then: begin another comparison")
             before, began = float(run.meta("wall_seconds") or 0.0), time.monotonic()
             told = None if notify is None else lambda progress: notify(entry, progress)
             try:

@@ -111,7 +111,7 @@ def _facts(entry: Study) -> list[tuple[str, str, str]]:
 
 
 def _interval(bounds: tuple[float, float]) -> str:
-    return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+    return f"{bounds[0]:.3f} to {bounds[1]:.3f}" if math.isfinite(bounds[0]) else "one trial"
 
 
 def _gait_table(entry: Study, gaits: Sequence[tuple[str, Gait]]) -> list[dict[str, str]]:

@@ -50,7 +50,9 @@ class ReportServer:
 
             def _send(self, status: HTTPStatus, content: bytes) -> None:
                 self.send_response(status)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
+                kind = "html" if status == HTTPStatus.OK else "plain"  # a message may quote what a run holds
+                self.send_header("Content-Type", f"text/{kind}; charset=utf-8")
+                self.send_header("X-Content-Type-Options", "nosniff")
                 self.send_header("Content-Length", str(len(content)))
                 self.send_header("Cache-Control", "no-store")
                 self.send_header("Referrer-Policy", "no-referrer")

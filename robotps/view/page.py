@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from contextlib import AbstractContextManager, redirect_stdout
+from html import escape
 from typing import Any
 
 from robotps.errors import RobotpsError, require
@@ -129,7 +130,8 @@ class ReplayView:
         lines += replay.remarks
         if any(not walker.measured for walker in self._walkers):
             lines.append("Nobody measured where the body was: the robot walks on the spot.")
-        return "\n\n".join(lines)
+        # it is shown as Markdown with HTML in it, and titles and remarks may be a stranger's
+        return "\n\n".join(escape(line, quote=False) for line in lines)
 
     def _toggle(self) -> None:
         if self.timeline.playing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 
@@ -41,7 +42,8 @@ class JointPlots:
         names = ["commanded", *(name for name, _ in self._motions)]
         keys = "".join(f'<span class="key line {name}"></span>{name}' for name in names)
         charts = [
-            f"<p><b>{joint.name}</b> {self._readings(first + number, now)}</p>{self._chart(first + number, now)}"
+            f"<p><b>{escape(joint.name)}</b> {self._readings(first + number, now)}</p>"
+            f"{self._chart(first + number, now)}"
             for number, joint in enumerate(self._description.legs[leg].joints)
         ]
         return f'{STYLE}<div class="joints"><div>{keys}</div>{"".join(charts)}</div>'

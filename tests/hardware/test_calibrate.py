@@ -6,8 +6,6 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from conftest import Device, Servos
-
 from hardware.calibrate import calibrate
 from hardware.joints import JointMap
 from robotps.description import load_description
@@ -20,7 +18,7 @@ JOINT, SERVO = "front_left_abduction", 20
 class Patient:
     """Says that the joint turned as it should, and has ten degrees to go to its zero."""
 
-    def __init__(self, fake: Servos) -> None:
+    def __init__(self, fake: Any) -> None:
         self.fake = fake
         self.at: list[int] = []
 
@@ -39,7 +37,7 @@ class Patient:
 
 
 def test_a_geared_joint_turns_by_the_joints_degrees_and_keeps_its_limits(
-    device: Device, dkitty: Servos, tmp_path: Path
+    device: Any, dkitty: Any, tmp_path: Path
 ) -> None:
     person = Patient(dkitty)
     found = calibrate(GEARED, device.name, tmp_path / "c.toml", person, joint=JOINT, pace="device", tell=lambda _: None)

@@ -188,7 +188,7 @@ def test_a_robots_worker_needs_neither_simulation_nor_its_engines() -> None:
         from robotps.cli.place import PhysicalFlags
         from robotps.cluster import robots_code
         from robotps.description import load_description
-        member = member_at(load_description("dkitty"), "/dev/null", PhysicalFlags("stopwatch", yes=True), None)
+        member = member_at(load_description("dkitty"), "/dev/null", PhysicalFlags("stopwatch"), None)
         assert robots_code() and RobotHere(member, "")
         assert not {"sim", "hardware.virtual"} & set(sys.modules)
     """

@@ -185,6 +185,21 @@ def test_a_stream_that_is_not_understood_is_told(capture: Capture, monkeypatch, 
         stream.start()
 
 
+@pytest.mark.parametrize("unseen", [(1.0, 2.7), (2.0, 2.5)])
+def test_a_trial_in_which_the_body_was_not_seen_for_long_is_not_measured(
+    capture: Capture, unseen: tuple[float, float]
+) -> None:
+    stream = make_odometer(f"stream:{capture.address}", Nobody())
+    capture.send(t=0.0, position=[0, 0, 0.2], quaternion=quaternion(0.0))
+    time.sleep(0.05)
+    stream.start()
+    for n in range(1, 640):
+        if not unseen[0] < n * 0.01 < unseen[1]:
+            capture.send(t=n * 0.01, position=[0.002 * n, 0, 0.2], quaternion=quaternion(0.0))
+    with pytest.raises(HardwareFault, match="did not see the robot"):
+        stream.travel(telemetry(), 1.0, 6.0)
+
+
 def test_a_sample_that_is_no_number_is_left_out(capture: Capture) -> None:
     """Some trackers send NaN while they do not see the body."""
     stream = Stream(capture.address)

@@ -250,6 +250,8 @@ def test_a_fault_in_a_trial_is_an_outcome(robot: SerialRobot, dkitty) -> None:
             dkitty.error[41], dkitty.memory[41][70] = 0x80, 0x20
 
     class Nothing:
+        asks = False
+
         def start(self) -> None: ...
 
         def travel(self, telemetry, begin, end):
@@ -300,8 +302,40 @@ def test_a_robot_that_cannot_be_connected_again_is_let_go(device, dkitty, troubl
         calibration = Calibration(robot="dkitty", joints={"front_left_abduction": joint})
     with pytest.raises(RobotpsError):
         SerialRobot(DKITTY, device.name, calibration, pace="device").connect()
-    time.sleep(0.1)  # the last packet is not answered
-    assert torques(dkitty) == {0}
+    _wait_until_limp(dkitty)
+
+
+def _wait_until_limp(dkitty) -> None:
+    """The packets for all servos are not answered."""
+    until = time.monotonic() + 10
+    while torques(dkitty) != {0}:
+        assert time.monotonic() < until, "a servo is still on"
+        time.sleep(0.01)
+
+
+def test_a_signal_while_it_is_connected_again_leaves_no_servo_on(device, dkitty) -> None:
+    for memory in dkitty.memory.values():
+        memory[64] = 1
+    program = f"""
+        from hardware.robot import SerialRobot
+        from robotps.description import load_description
+        SerialRobot(load_description("dkitty"), "{device.name}", pace="device").connect()
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stderr=subprocess.PIPE)
+    done, answer = [], dkitty._do
+
+    def interrupt(id_: int, instruction: int, parameters: bytes) -> list[bytes]:
+        if not done and id_ == 30:
+            done.append(id_)
+            os.kill(process.pid, signal.SIGTERM)
+            time.sleep(0.05)
+        return answer(id_, instruction, parameters)
+
+    dkitty._do = interrupt
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert done
+    _wait_until_limp(dkitty)
 
 
 def test_a_robot_without_wiring_cannot_be_reached() -> None:

@@ -199,22 +199,45 @@ def test_a_skipped_trial_is_kept_as_such() -> None:
 def test_a_robot_lies_down_for_a_pause_and_where_an_answer_takes_long(
     session: Session, helper: Helper, dkitty, monkeypatch
 ) -> None:
-    seen: dict[str, set[int]] = {}
+    def limp() -> bool:
+        return not any(memory[64] for memory in dkitty.memory.values())
 
-    def answered_after(what: str, seconds: float) -> None:
-        def wait() -> None:
-            time.sleep(seconds)
-            seen[what] = {memory[64] for memory in dkitty.memory.values()}
+    def wait() -> None:
+        until = time.monotonic() + 30
+        while not limp():
+            assert time.monotonic() < until, "it still stands"
+            time.sleep(0.01)
 
-        helper.does[what] = wait
+    def asked(what: str) -> None:
         with session() as robot:
             robot.stand(CYCLE.standing)
             LiesDown(helper, session.robot).ask(what, "?")
 
-    monkeypatch.setattr("hardware.lies_down.IDLE", 0.5)
-    for what, seconds in (("pause", 2.0), ("confirm", 0.0), ("stopwatch", 3.0)):
-        answered_after(what, seconds)
-    assert seen == {"pause": {0}, "confirm": {1}, "stopwatch": {0}}
+    asked("confirm")
+    assert not limp(), "it was answered at once"
+    helper.does["pause"] = wait
+    asked("pause")
+    monkeypatch.setattr("hardware.lies_down.IDLE", 0.2)
+    helper.does["stopwatch"] = wait
+    asked("stopwatch")
+    assert limp()
+
+
+def test_a_servo_that_did_not_let_go_is_told_to_when_the_next_answer_takes_long(
+    session: Session, helper: Helper, dkitty, monkeypatch
+) -> None:
+    monkeypatch.setattr("hardware.lies_down.IDLE", 0.0)
+    with session() as robot:
+        robot.stand(CYCLE.standing)
+        broken = dkitty.memory.pop(42)  # a loose cable
+        helper.does["confirm"] = lambda: time.sleep(0.5)
+        person = LiesDown(helper, session.robot)
+        person.ask("confirm", "?")
+        assert "servo 42" in helper.told[-1]
+        dkitty.memory[42] = broken
+        assert broken[64] == 1
+        person.ask("confirm", "?")
+        assert broken[64] == 0
 
 
 def test_q_keeps_the_trial_and_quits_before_the_next() -> None:

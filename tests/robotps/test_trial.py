@@ -129,6 +129,8 @@ def test_a_turn_is_told_with_its_sign() -> None:
 class Seen:
     """Tracks a body that walks 0.2 m/s and lies on its side from a moment on, s, where it slides on."""
 
+    asks = False
+
     def __init__(self, falls_at: float) -> None:
         self.falls_at = falls_at
 
@@ -230,11 +232,17 @@ def test_an_odometer_that_fails_is_a_fault_too() -> None:
 
 def test_nobody_is_asked_to_measure_a_trial_that_the_robot_broke_off() -> None:
     class Asks(Truth):
+        asks = True
+
         def travel(self, telemetry: Telemetry, begin: float, end: float) -> Travel:
             raise RobotFault("how many cm was it?")
 
-    trial, _ = run_trial(ScriptedRobot(fails_at=2.0), GAIT, SETTINGS, Asks())
-    assert (trial.ending, trial.reason) == ("fault", "the cable is off")
+    class Fails(Asks):
+        asks = False
+
+    for odometer in (Asks(), Fails()):
+        trial, _ = run_trial(ScriptedRobot(fails_at=2.0), GAIT, SETTINGS, odometer)
+        assert (trial.ending, trial.reason) == ("fault", "the cable is off")
 
 
 def test_a_stopwatch_times_its_own_distance_and_its_uncertainty_is_kept() -> None:

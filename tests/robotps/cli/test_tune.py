@@ -105,6 +105,8 @@ def test_resume_goes_on_with_the_search_begun_last_and_with_no_other_verbs_trial
         changed = settings if "verb" in meta else {**settings, "search": "adapt"}
         with Run.create(Path("logs") / name, changed, description, meta):
             pass
+    (Path("logs") / "broken").mkdir()
+    (Path("logs") / "broken" / "run.sqlite").write_bytes(b"")
     assert latest() == first
     assert latest(adaptation=True) == Path("logs/adapted")
     second = Path(_robotps("tune", "--config", config)["run"])
