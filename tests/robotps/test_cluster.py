@@ -324,3 +324,8 @@ def test_keys_are_secret_from_the_start_and_never_made_twice(tmp_path: Path) -> 
         make_certificates(tmp_path / "authority", ["pi"], days=2)
     with pytest.raises(RobotpsError, match="cannot be the name"):
         make_certificates(tmp_path / "authority", ["../pi"], days=2)
+    with pytest.raises(RobotpsError, match="at most 64"):
+        make_certificates(tmp_path / "authority", ["x" * 65], days=2)
+    with pytest.raises(RobotpsError, match=r"authority .* is good for 36.. days more"):
+        make_certificates(tmp_path / "authority", ["pi-2"], days=4_000_000)
+    assert not (tmp_path / "authority" / "pi-2").exists()

@@ -98,6 +98,30 @@ def test_a_run_that_is_let_go_of_is_one_plain_database_and_a_readable_copy(tmp_p
     assert read_table(path / "settings.toml")["search"] == "bayesian"
 
 
+def test_a_run_that_somebody_reads_when_it_is_let_go_of_is_whole_in_its_file(tmp_path: Path) -> None:
+    path = _tuned(tmp_path / "run")
+    with Run.resume(path) as run, Run.open(path) as reader:
+        count = reader.count()
+        run.add_trial(
+            run.trials()[0].candidate,
+            repeat=99,
+            robot="bittle",
+            seed=1,
+            world={},
+            trial=None,
+            score=None,
+            digest=None,
+            started="now",
+            seconds=1.0,
+            refused="for this test",
+        )
+        run.close()
+        (tmp_path / "copy").mkdir()
+        shutil.copy(path / DATABASE, tmp_path / "copy" / DATABASE)
+    with Run.open(tmp_path / "copy") as copy:
+        assert copy.count() == count + 1
+
+
 def test_an_unknown_trial_is_told(tmp_path: Path) -> None:
     with (
         Run.open(_tuned(tmp_path / "run")) as run,

@@ -189,6 +189,51 @@ def test_links_that_hang_on_each_other_are_told(tmp_path: Path, table: Table, ow
     assert "hangs on itself" in _told(tmp_path, {**table, "urdf": "own.urdf"})
 
 
+def test_a_foot_may_lie_inside_its_link(tmp_path: Path, table: Table, own_urdf: Path) -> None:
+    legs = {
+        name: {**leg, "foot": {**leg["foot"], "urdf": leg["joints"][2]["urdf"].replace("_joint", "")}}
+        for name, leg in table["legs"].items()
+    }
+    for leg in legs.values():
+        leg["foot"]["position"] = [0.0, 0.0, -0.2]
+    found = _load(tmp_path, {**table, "urdf": "own.urdf", "legs": legs})
+    assert found.legs["front_left"].foot.position == pytest.approx((0.0, 0.0, -0.2))
+
+
+def test_axes_are_brought_to_length_one_and_other_programs_elements_left_alone(
+    tmp_path: Path, table: Table, own_urdf: Path
+) -> None:
+    text = own_urdf.read_text()
+    axis = '<axis xyz="1 0 0"/>'
+    assert axis in text
+    text = text.replace(axis, '<axis xyz="0.70711 0.70711 0"/>', 1)
+    extra = '<gazebo><link name="ball"/><joint name="ball_joint" type="ball"><child>ball</child></joint></gazebo>'
+    own_urdf.write_text(text.replace("</robot>", f"{extra}</robot>"))
+    found = _load(tmp_path, {**table, "urdf": "own.urdf"})
+    turned = [joint.axis for joint in found.joints if joint.axis[1] > 0.7 and joint.axis[0] > 0.7]
+    assert turned == [pytest.approx((np.sqrt(0.5), np.sqrt(0.5), 0.0))]
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (
+            '<joint name="eye" type="fixed"><parent link="trunk"/><child link="camera"/></joint>',
+            "is no link here: 'camera'",
+        ),
+        (
+            '<link name="sky"/><joint name="free" type="floating"><parent link="sky"/><child link="trunk"/></joint>',
+            "joint 'free' is floating: make it fixed",
+        ),
+    ],
+)
+def test_what_a_urdf_may_not_hold_is_told_with_the_mend(
+    tmp_path: Path, table: Table, own_urdf: Path, extra: str, told: str
+) -> None:
+    own_urdf.write_text(own_urdf.read_text().replace("</robot>", f"{extra}</robot>"))
+    assert told in _told(tmp_path, {**table, "urdf": "own.urdf"})
+
+
 def test_a_missing_urdf_is_told_with_the_place_it_was_looked_for(tmp_path: Path, table: Table) -> None:
     assert f"there is no file {tmp_path / 'none.urdf'}" in _told(tmp_path, {**table, "urdf": "none.urdf"})
     assert "a2.urdf" in _told(tmp_path, {**table, "urdf": "pybullet_data:a1/a2.urdf"})

@@ -11,7 +11,7 @@ from walking import OpenWalking, same_world
 
 from robotps.comparison.checkpoints import recommendations
 from robotps.comparison.comparison import Arena, Comparison, settings_in
-from robotps.comparison.outcome import Outcome, outcomes_in, summaries
+from robotps.comparison.outcome import OUTCOME, Outcome, outcomes_in, summaries
 from robotps.comparison.output import as_csv, markdown, picture
 from robotps.comparison.settings import ComparisonSettings, Contestant
 from robotps.description import load_description
@@ -100,6 +100,18 @@ def test_a_comparison_cut_short_goes_on_and_ends_the_same(tmp_path: Path) -> Non
     again = Comparison(tmp_path / "cut", settings_in(tmp_path / "cut"), arenas())
     again.go(InThisProcess())
     assert as_csv(outcomes_in(tmp_path / "cut")) == as_csv(outcomes_in(tmp_path / "whole"))
+
+
+def test_a_robot_that_was_described_otherwise_is_not_mixed_in(tmp_path: Path) -> None:
+    comparison = Comparison.create(tmp_path / "a", asked("es"), arenas())
+    comparison.go(InThisProcess())
+    (entry, _) = comparison.entries()
+    (tmp_path / "a" / entry.folder / OUTCOME).unlink()  # as if it had been cut short
+    heavy = load_description("bittle")
+    heavy = heavy.model_copy(update={"body": heavy.body.model_copy(update={"mass": 1.0})})
+    other = {"bittle": Arena(heavy, {}, None, OpenWalking(heavy), same_world)}
+    with pytest.raises(RobotpsError, match="'bittle' was described otherwise then"):
+        Comparison(tmp_path / "a", asked("es"), other).go(InThisProcess())
 
 
 def test_what_could_not_be_done_is_told_before_anything_is_made(tmp_path: Path) -> None:

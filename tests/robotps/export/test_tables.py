@@ -91,6 +91,14 @@ def test_one_trial_alone_goes_to_the_file_that_was_named(make_run: MakeRun, tmp_
     assert {row["trial"] for row in _rows(file)} == {"3"}
 
 
+def test_a_file_of_another_format_than_said_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run(world={}, iterations=1)
+    result = CliRunner().invoke(app, ["export", str(path), "--out", str(tmp_path / "trials.parquet")])
+    assert result.exit_code == 1
+    assert "give --format parquet with it" in result.stderr
+    assert not (tmp_path / "trials.parquet").exists()
+
+
 def test_an_unknown_format_writes_nothing(make_run: MakeRun, tmp_path: Path) -> None:
     path = make_run(world={}, iterations=1)
     result = CliRunner().invoke(app, ["export", str(path), "--format", "xls", "--out", str(tmp_path / "there")])
