@@ -13,7 +13,6 @@ import json
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from concurrent.futures import wait as waiting
@@ -35,6 +34,8 @@ Code = dict[str, str]
 """What a simulated trial's last bit depends on: versions by package, digests by source file."""
 
 LOOPBACK = "127.0.0.1"
+SIMULATOR = {"simulator": 1}
+"""Dask's resource of workers that simulate, so that none of those that have a robot is given a simulated trial."""
 WORKER_SILENCE = "60s"
 """A worker that says nothing for so long is given up; its trials run elsewhere."""
 NO_PAGES = "127.0.0.1:0"
@@ -129,9 +130,7 @@ class ClusterExecutor(Executor):
         self._cluster = cluster
         self._patience = patience
         self._threads, self._looked = 0, -math.inf
-        self._able: list[str] | None = None
         self._open: set[Future[Any]] = set()
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._closed = threading.Event()
         self._look_now_and_then()
         self._watch = threading.Thread(target=self._give_up_when_alone, name="workers", daemon=True)
@@ -149,15 +148,17 @@ class ClusterExecutor(Executor):
         return 8 + 2 * self.threads
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        """Run `fn` on any worker."""
+        """Run `fn` on any worker that is there for simulation, now or later."""
         outer: Future[Result] = Future()
         if self._client.status != "running":
             outer.set_exception(_scheduler_gone())
             return outer
         self._open.add(outer)
         outer.add_done_callback(self._open.discard)
-        self._waiting.append((outer, partial(fn, *args, **kwargs)))
-        self._hand_over()
+        task = partial(fn, *args, **kwargs)
+        inner = self._client.submit(run_checked, digest_here(), task, pure=False, resources=SIMULATOR)
+        outer.add_done_callback(partial(_cancel_too, inner))
+        self._client.loop.add_callback(_hand_on, inner, outer)
         return outer
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -169,26 +170,14 @@ class ClusterExecutor(Executor):
         if self._cluster is not None:
             self._cluster.close()
 
-    def _hand_over(self) -> None:
-        """Give Dask what waits, unless only robots are there."""
-        while self._waiting and self._able != []:
-            try:
-                outer, task = self._waiting.popleft()
-            except IndexError:
-                return  # the other thread was faster
-            inner = self._client.submit(run_checked, digest_here(), task, pure=False, workers=self._able)
-            outer.add_done_callback(partial(_cancel_too, inner))
-            self._client.loop.add_callback(_hand_on, inner, outer)
-
     def _look_now_and_then(self) -> None:
         if time.monotonic() - self._looked < _LOOK_AGAIN or self._client.status != "running":
             return
         workers = workers_of(self._client)
         if workers is None:
             return
-        able = {address: worker for address, worker in workers.items() if not worker.get("resources")}
-        self._threads = sum(worker["nthreads"] for worker in able.values())
-        self._able = list(able) if len(able) < len(workers) else None
+        able = [worker for worker in workers.values() if worker["resources"].keys() >= SIMULATOR.keys()]
+        self._threads = sum(worker["nthreads"] for worker in able)
         self._looked = time.monotonic()
 
     def _give_up_when_alone(self) -> None:
@@ -199,7 +188,6 @@ class ClusterExecutor(Executor):
             if self._client.status == "running":
                 connected = now
                 self._look_now_and_then()
-                self._hand_over()
             if self._threads > 0 or not self._open:
                 worked = now
             if now - connected > _CONNECT_AGAIN:
@@ -269,6 +257,7 @@ def local_cluster(workers: int) -> ClusterExecutor:
         host="127.0.0.1",
         dashboard_address=None,
         memory_limit=0,
+        resources=SIMULATOR,
         security=Security.temporary(),
     )
     return ClusterExecutor(Client(cluster), cluster)
@@ -296,7 +285,7 @@ def slurm_cluster(workers: int, certificates: Path | None, patience: float = PAT
         security=tls,
         protocol="tls://",
         scheduler_options={"dashboard": False, "dashboard_address": NO_PAGES},
-        worker_extra_args=["--no-dashboard", "--dashboard-address", NO_PAGES],
+        worker_extra_args=["--no-dashboard", "--dashboard-address", NO_PAGES, "--resources", "simulator=1"],
         job_script_prologue=["export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]"],
         **chosen,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from robotps.certificates import security
-from robotps.cluster import LOOPBACK, NO_PAGES, on_loopback, quietly, scheduler_at, worker_options
+from robotps.cluster import LOOPBACK, NO_PAGES, SIMULATOR, on_loopback, quietly, scheduler_at, worker_options
 from robotps.errors import RobotpsError, require
 
 _PAUSE = 2.0
@@ -58,7 +58,7 @@ async def serve_workers(
     async def one() -> None:
         while True:
             try:
-                async with Nanny(there["address"], **worker_options(there, host)) as nanny:
+                async with Nanny(there["address"], resources=SIMULATOR, **worker_options(there, host)) as nanny:
                     tell(f"working for {there['address']}")
                     await nanny.finished()
             except (OSError, asyncio.TimeoutError) as error:

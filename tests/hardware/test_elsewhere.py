@@ -176,6 +176,12 @@ def test_simulated_trials_never_land_on_a_robots_worker(lab: Lab) -> None:
         with pytest.raises(RobotpsError, match="no worker was there for 1 s"):
             executor.submit(os.getpid).result(timeout=30)
         executor.shutdown(cancel_futures=True)
+        patient = connect_cluster(lab.address, None)
+        asked = [patient.submit(os.getpid) for _ in range(6)]  # before anybody is there who may
+        command = [sys.executable, "-m", "robotps.cli.app", "worker", "--scheduler", lab.address, "--workers", "1"]
+        lab.workers["simulates"] = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert lab.workers["one"].pid not in {each.result(timeout=60) for each in asked}
+        patient.shutdown()
 
 
 def test_a_robots_worker_needs_neither_simulation_nor_its_engines() -> None:
