@@ -48,7 +48,7 @@ class Elsewhere(RobotElsewhere):
         self.name = self.identity = name
         self.runner: Executor = InThisProcess()
         self._client = client
-        self._description = description.model_dump_json()
+        self._description = description.fingerprint
         self._token = ""
 
     def make_ready(self) -> None:

@@ -29,7 +29,7 @@ Walked = tuple[Trial, Telemetry | None]
 
 
 class RobotHere:
-    """The robot of this process. description: its robot's JSON, which a run's must equal."""
+    """The robot of this process. description: its robot's fingerprint, which a run's must equal."""
 
     def __init__(self, member: AtPort, description: str) -> None:
         self.member = member

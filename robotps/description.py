@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from importlib import resources
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from robotps.errors import RobotpsError
 from robotps.files import FileModel, parse, read_table
@@ -231,7 +233,7 @@ class RobotDescription(FileModel):
     """All that is known of one kind of robot. Frame: x forward, y left, z up, origin at the body's centre; SI units.
 
     control_period: s between two joint targets. `urdf`: a file (relative to this one) or `pybullet_data:PATH` that
-    replaces `body` and the legs' geometry; the joints then name theirs.
+    replaces `body` and the legs' geometry; the joints then name theirs. urdf_digest: of that file, filled in.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -239,6 +241,7 @@ class RobotDescription(FileModel):
     source: str = ""
     control_period: Annotated[float, Field(ge=0.002, le=0.1)] = 0.01
     urdf: str | None = None
+    urdf_digest: str | None = None
     body: Box = Box()
     legs: dict[LegName, Leg]
     servo: Servo
@@ -316,8 +319,16 @@ class RobotDescription(FileModel):
     @cached_property
     def fingerprint(self) -> str:
         """Short hash of everything that a trial depends on; two robots differ where it differs."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        wherever = {"urdf"} if self.urdf_digest else None
+        content = json.dumps(self.model_dump(mode="json", exclude=wherever), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """See BaseModel; what was worked out from the original is worked out anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]
+        return copy
 
 
 def bundled_robots() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -27,7 +28,8 @@ def fill_in_from_urdf(table: dict[str, Any], description: Path) -> dict[str, Any
     """
     path = urdf_path(table["urdf"], description)
     try:
-        root = ElementTree.parse(path).getroot()
+        content = path.read_bytes()
+        root = ElementTree.fromstring(content)
     except FileNotFoundError:
         raise RobotpsError(f"{description}: 'urdf': there is no file {path}") from None
     except (OSError, ValueError, ElementTree.ParseError) as error:
@@ -48,7 +50,13 @@ def fill_in_from_urdf(table: dict[str, Any], description: Path) -> dict[str, Any
             f"{description}: {path} has joints that are in no leg: {', '.join(sorted(tree.hinges))}; "
             f"list them in their legs, or make them fixed in the URDF"
         )
-    return {**table, "urdf": str(path), "body": {"mass": mass}, "legs": filled}
+    own = {"urdf": str(path), "urdf_digest": digest_of(content)}
+    return {**table, **own, "body": {"mass": mass}, "legs": filled}
+
+
+def digest_of(urdf: bytes) -> str:
+    """What a description knows its URDF by, wherever it lies."""
+    return hashlib.sha256(urdf).hexdigest()[:16]
 
 
 def urdf_path(urdf: str, description: Path) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
 from robotps.legs import LEGS
+from robotps.urdf import digest_of
 from sim.links import Body, Hinge, Inertial, Link, Place, Shape, combined, place
 
 
@@ -20,13 +21,16 @@ def read_urdf_body(description: RobotDescription) -> Body:
     """One link for the trunk and one for each joint that the description names.
 
     What hangs on such a link by any other joint (fixed, or a movable one that no leg names, held at zero) is part of
-    it. Raises RobotpsError for a file that cannot be read, a missing mesh or a link without mass.
+    it. Raises RobotpsError for a file that cannot be read or has changed, a missing mesh or a link without mass.
     """
     path = Path(str(description.urdf))
     try:
-        root = ElementTree.parse(path).getroot()
+        content = path.read_bytes()
+        root = ElementTree.fromstring(content)
     except (OSError, ElementTree.ParseError) as error:
         raise RobotpsError(f"{path}, the URDF of '{description.name}', cannot be read: {error}") from None
+    if description.urdf_digest not in (None, digest_of(content)):
+        raise RobotpsError(f"{path} is another URDF than that which '{description.name}' was made with: put it back")
     return _Reader(root, path).body(description)
 
 

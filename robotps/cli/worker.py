@@ -53,4 +53,4 @@ def worker(
     description = load_description(robot or "dkitty")
     member = member_at(description, needed_port(on), PhysicalFlags(odometer, yes, assistant, pace), None)
     member.name = f"{member.name} of {platform.node()}"
-    serve(RobotHere(member, description.model_dump_json()), scheduler, certificates, host, say)
+    serve(RobotHere(member, description.fingerprint), scheduler, certificates, host, say)

@@ -34,7 +34,7 @@ WORKER = """
     from fleets import DKITTY, Walking
     name, scheduler, description = sys.argv[1:]
     member = Walking(name)
-    serve(RobotHere(member, description or DKITTY.model_dump_json()), scheduler, None, None, print)
+    serve(RobotHere(member, description or DKITTY.fingerprint), scheduler, None, None, print)
 """
 
 
@@ -127,7 +127,7 @@ def test_a_robots_worker_is_killed_and_started_again_and_no_trial_is_lost_or_cou
 
 
 def test_a_robot_of_another_description_and_one_with_other_code_are_refused_by_name(lab: Lab) -> None:
-    lab.start("other", DKITTY.model_copy(update={"title": "Another"}).model_dump_json())
+    lab.start("other", DKITTY.model_copy(update={"title": "Another"}).fingerprint)
     with Scheduler(lab.address, None, DKITTY) as scheduler:
         (robot,) = robots_at(scheduler, 1)
         with pytest.raises(RobotpsError, match="other is described otherwise than the robot of this run"):

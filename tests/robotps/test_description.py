@@ -247,3 +247,13 @@ def test_a_persons_own_file_is_read_like_a_bundled_one(table: Table, tmp_path: P
     file.write_text(tomli_w.dumps({**table, "name": "mine"}))
     assert load_description(file).name == "mine"
     assert load_description(str(file)).joint_names == load_description("dkitty").joint_names
+
+
+def test_a_changed_copy_is_another_robot() -> None:
+    robot = load_description("dkitty")
+    before, rear = robot.fingerprint, robot.legs["rear_left"]
+    assert robot.joints[0] is robot.legs["front_left"].joints[0]
+    front = robot.legs["front_left"].model_copy(update={"joints": rear.joints})
+    other = robot.model_copy(update={"legs": {**robot.legs, "front_left": front}})
+    assert other.fingerprint != before == robot.fingerprint
+    assert other.joints[0] is rear.joints[0]

@@ -189,6 +189,18 @@ def test_links_that_hang_on_each_other_are_told(tmp_path: Path, table: Table, ow
     assert "hangs on itself" in _told(tmp_path, {**table, "urdf": "own.urdf"})
 
 
+def test_a_robot_is_the_same_wherever_its_urdf_lies_and_another_where_that_has_changed(
+    tmp_path: Path, table: Table, own_urdf: Path
+) -> None:
+    here = _load(tmp_path, {**table, "urdf": "own.urdf"})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "own.urdf").write_bytes(own_urdf.read_bytes())
+    there = _load(tmp_path / "elsewhere", {**table, "urdf": "own.urdf"})
+    assert (here.urdf == there.urdf, here.fingerprint == there.fingerprint) == (False, True)
+    own_urdf.write_text(own_urdf.read_text().replace('ixx="', 'ixx="1', 1))  # nothing that a description holds
+    assert _load(tmp_path, {**table, "urdf": "own.urdf"}).fingerprint != here.fingerprint
+
+
 def test_a_foot_may_lie_inside_its_link(tmp_path: Path, table: Table, own_urdf: Path) -> None:
     legs = {
         name: {**leg, "foot": {**leg["foot"], "urdf": leg["joints"][2]["urdf"].replace("_joint", "")}}

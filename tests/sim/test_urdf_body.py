@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -100,16 +102,16 @@ def test_a_missing_mesh_or_file_is_named(tmp_path: Path, a1: RobotDescription) -
         '<collision><geometry><mesh filename="package://mine/none.stl"/></geometry></collision></link></robot>'
     )
     with pytest.raises(RobotpsError, match=r"none\.stl"):
-        read_urdf_body(a1.model_copy(update={"urdf": str(urdf)}))
+        read_urdf_body(a1.model_copy(update={"urdf": str(urdf), "urdf_digest": None}))
     with pytest.raises(RobotpsError, match=r"gone\.urdf.*cannot be read"):
-        read_urdf_body(a1.model_copy(update={"urdf": str(tmp_path / "gone.urdf")}))
+        read_urdf_body(a1.model_copy(update={"urdf": str(tmp_path / "gone.urdf"), "urdf_digest": None}))
 
 
 def test_a_link_without_mass_is_refused(tmp_path: Path, a1: RobotDescription) -> None:
     urdf = tmp_path / "robot.urdf"
     urdf.write_text('<robot name="r"><link name="base"/></robot>')
     with pytest.raises(RobotpsError, match=r"'base' needs an <inertial>"):
-        read_urdf_body(a1.model_copy(update={"urdf": str(urdf)}))
+        read_urdf_body(a1.model_copy(update={"urdf": str(urdf), "urdf_digest": None}))
 
 
 def test_meshes_of_a_package_are_found_above_the_urdf(tmp_path: Path, a1: RobotDescription) -> None:
@@ -123,5 +125,27 @@ def test_meshes_of_a_package_are_found_above_the_urdf(tmp_path: Path, a1: RobotD
     for name in {name for name in text.split('"') if name.startswith("meshes/")}:
         (urdf.parent / name).parent.mkdir(exist_ok=True)
         (urdf.parent / name).write_text("")
-    body = read_urdf_body(a1.model_copy(update={"urdf": str(urdf)}))
+    body = read_urdf_body(a1.model_copy(update={"urdf": str(urdf), "urdf_digest": None}))
     assert body.links[0].visuals[0].geometry.get("filename") == str(mesh)
+
+
+def test_a_urdf_that_has_changed_since_is_another_robots(tmp_path: Path, a1: RobotDescription) -> None:
+    urdf = Path(shutil.copytree(Path(str(a1.urdf)).parent, tmp_path / "a1")) / "a1.urdf"
+    same = a1.model_copy(update={"urdf": str(urdf)})
+    read_urdf_body(same)
+    urdf.write_text(urdf.read_text() + "<!-- heavier -->")
+    with pytest.raises(RobotpsError, match="is another URDF than that which 'a1' was made with"):
+        read_urdf_body(same)
+
+
+def test_a_colour_given_on_the_spot_is_that_visuals_own(tmp_path: Path, a1: RobotDescription) -> None:
+    urdf = Path(shutil.copytree(Path(str(a1.urdf)).parent, tmp_path / "a1")) / "a1.urdf"
+    text = urdf.read_text()
+    colours = iter(("1 0 0 1", "0 1 0 1", "0 0 1 1", *["0.5 0.5 0.5 1"] * 200))
+    plain = re.sub(r"<material name=[^>]*/>|<material name=.*?</material>", "", text, flags=re.DOTALL)
+    urdf.write_text(
+        re.sub("</visual>", lambda _: f'<material name=""><color rgba="{next(colours)}"/></material></visual>', plain)
+    )
+    body = read_urdf_body(a1.model_copy(update={"urdf": str(urdf), "urdf_digest": None}))
+    found = {shape.colour for link in body.links for shape in link.visuals}
+    assert {"1 0 0 1", "0 1 0 1", "0 0 1 1"} <= found
