@@ -3,7 +3,7 @@
 Realities are drawn by seed and are not in the repository. For each, on a virtual D'Kitty in lockstep of its own:
 `adapt` with at most 40 physical trials, the same with simulation switched off (--planning-trials 0), and `tune
 --search kohl-stone` directly with 1,035 trials of the search. The gaits they end with are run again ten times each.
-Writes docs/adaptation.md and docs/adaptation.png, and prints for each reality the speeds as shares of the direct one's.
+Prints for each reality the speeds as shares of the direct one's, and a table; draws docs/adaptation.png.
 What came out of each is kept in benchmarks/outcomes/adaptation and not made again; a run cut short goes on. Delete that
 folder, or name another one, to measure afresh: hours on two cores; most of it is the direct tuning.
 
@@ -201,7 +201,7 @@ def main() -> None:
     given = arguments.parse_args()
     results = {seed: {arm: measured(arm, seed, given) for arm in given.arms} for seed in given.seeds}
     given.out.mkdir(exist_ok=True)
-    (given.out / "adaptation.md").write_text(table(results, given.arms))
+    print(table(results, given.arms))
     picture(results, given.out / "adaptation.png")
 
 
