@@ -56,7 +56,7 @@ def test_an_objective_that_the_robot_cannot_measure_is_told_before_it_walks(
     monkeypatch.chdir(tmp_path)
     Path("mine.toml").write_text(f"objective = {{ {objective} = 0.1 }}\n")
     there = ["--on", "serial:/dev/ttyNOPE", "--odometer", odometer]
-    for verb in ("tune", "adapt"):
+    for verb in ("tune", "adapt") if objective == "drift" else ("tune",):  # an adaptation is rehearsed first
         result = CliRunner().invoke(app, [verb, "--config", "mine.toml", *there])
         assert result.exit_code == 1
         assert f"objective.{objective}: this robot or odometer does not measure it" in result.stderr
