@@ -23,8 +23,8 @@ def fill_in_from_urdf(table: dict[str, Any], description: Path) -> dict[str, Any
 
     A leg lists `joints = [{ name, urdf }, ...]` from the body outwards and `foot = { urdf, radius }`, its `position` in
     that link where the foot is not at its origin; everything else about them comes from the URDF, but limits given
-    beside the name win. A link's mass counts for the joint that moves
-    it, the rest for the body. Raises RobotpsError for a missing file, joint or link, and for a hinge in no leg.
+    beside the name win. A link's mass counts for the joint that moves it, the rest for the body. Raises RobotpsError
+    for a missing file, joint or link, and for a hinge in no leg.
     """
     path = urdf_path(table["urdf"], description)
     try:

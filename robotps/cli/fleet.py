@@ -95,8 +95,7 @@ def member_at(
         raise RobotpsError(NO_ODOMETER)
     person = find_person(flags.yes, flags.assistant)
     robot = SerialRobot(description, port, calibration_of(description), flags.pace, tell=say)
-    if objective is not None:
-        objective.check(robot.senses, sideways=not flags.odometer.startswith("stopwatch"))
+    flags.check(objective, robot.senses)
     if turn is not None:
         person = Named(person, robot.identity, turn)
     person = LiesDown(person, robot)

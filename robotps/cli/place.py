@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +74,11 @@ class PhysicalFlags:
     def __post_init__(self) -> None:
         if self.yes and (self.odometer or "").startswith("stopwatch"):
             raise RobotpsError("--odometer stopwatch: somebody must press Enter: leave out --yes, or use another one")
+
+    def check(self, objective: Objective | None, senses: Set[str]) -> None:
+        """Raise RobotpsError where a robot with these senses cannot tell what its trials are scored by."""
+        if objective is not None:
+            objective.check(senses, sideways=not (self.odometer or "").startswith("stopwatch"))
 
 
 NO_ODOMETER = "--odometer: say how the distance is measured: stopwatch, camera:INDEX or stream:HOST:PORT"
@@ -164,8 +169,7 @@ def physical(
     if flags.odometer is None:
         raise RobotpsError(NO_ODOMETER)
     robot = SerialRobot(description, port, calibration_of(description), flags.pace, tell=say)
-    if objective is not None:
-        objective.check(robot.senses, sideways=not flags.odometer.startswith("stopwatch"))
+    flags.check(objective, robot.senses)
     person: Person = LiesDown(find_person(flags.yes, flags.assistant), robot)
     odometer = make_odometer(flags.odometer, person)
     executor = InThisProcess() if flags.yes or flags.assistant else ByHand(person)

@@ -168,10 +168,8 @@ def _tell(result: Replay) -> None:
     for remark in result.remarks:
         say(remark)
     if result.identical is not None:
-        if result.identical:
-            say("identical, bit for bit")
-        else:
-            say("not identical", style="red")
+        same = result.identical
+        say("identical, bit for bit" if same else "not identical", style=None if same else "red")
     elif result.agreement is not None:
         fits = ", ".join(f"{name} {fit:.2f}" for name, fit in result.agreement.quantities.items())
         say(f"agreement {result.agreement.overall:.2f} of 1 ({fits})")

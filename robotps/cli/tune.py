@@ -283,10 +283,10 @@ def latest(adaptation: bool = False) -> Path:
     from robotps.summary import runs_in, summary
 
     found = []
-    for path in runs_in(LOGS):
+    for path in filter(Path.is_dir, runs_in(LOGS)):
         with suppress(RobotpsError):  # robotps runs tells of those that cannot be read
             one = summary(path)
-            if path.is_dir() and not one.verb and (one.search == SEARCH) == adaptation:
+            if not one.verb and (one.search == SEARCH) == adaptation:
                 found.append(one)
     if not found:
         what = "adaptation" if adaptation else "run"
