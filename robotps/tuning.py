@@ -241,11 +241,25 @@ class Tuning:
             yield self._again.popleft() if self._again else None
 
     def _settled(self, candidate: Candidate, repeat: int) -> bool:
-        """Whether this trial need not be run (again): it counts, was refused or skipped, or is at fault every time."""
+        """Whether this trial need not be run (again): it counts, was refused or skipped, or is at fault every time.
+
+        A fault is not made up for either where the budget has nothing left for it.
+        """
         trials = [trial for trial in self._trials.get(candidate.id, []) if trial.repeat == repeat]
         if any(trial.score is not None or trial.ending in ("refused", "skipped") for trial in trials):
             return True
-        return sum(trial.ending == "fault" for trial in trials) >= FAULTS_BEFORE_GIVING_UP
+        faults = sum(trial.ending == "fault" for trial in trials)
+        return faults >= FAULTS_BEFORE_GIVING_UP or (faults > 0 and self._is_spent(candidate.stage))
+
+    def _is_spent(self, stage: Stage) -> bool:
+        """Whether trials made, handed out and due after this stage take all of the budget."""
+        settings = self.settings
+        if settings.budget is None:
+            return False
+        due = 0 if stage == "best" else settings.confirm
+        if stage in ("start", "search"):
+            due += (settings.finalists + 1) * settings.trials_per_finalist
+        return self._done + self._open.total() + due >= settings.budget
 
     def _scores(self, candidates: Iterable[Candidate]) -> list[Score]:
         tail = self.settings.tail
@@ -297,11 +311,11 @@ class Tuning:
         )
         self._trials.setdefault(task.candidate.id, []).append(record)
         self._faults += record.candidate.stage == "search" and record.ending in NOT_COUNTED
-        if self._settled(task.candidate, task.repeat):
-            self._open[task.candidate.stage, task.candidate.iteration] -= 1
-        else:
-            self._again.append(task)
         self._done += 1
+        self._open[task.candidate.stage, task.candidate.iteration] -= 1
+        if not self._settled(task.candidate, task.repeat):
+            self._open[task.candidate.stage, task.candidate.iteration] += 1
+            self._again.append(task)
         if self._notify is not None:
             self._notify(Progress(record, self._done, max(self._expected, self._done)))
 

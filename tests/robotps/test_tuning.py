@@ -135,6 +135,27 @@ def test_a_trial_that_is_always_at_fault_is_given_up_and_the_run_ends(
         assert result_of(run) is None
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.9])
+def test_faults_are_made_up_for_within_the_budget_and_never_beyond_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    chance = np.random.default_rng(1)
+    stand = WalkingRobot.stand
+
+    def loose(robot: WalkingRobot, joints: Any) -> None:
+        if chance.random() < share:
+            raise RobotFault("a cable is loose")
+        stand(robot, joints)
+
+    monkeypatch.setattr(WalkingRobot, "stand", loose)
+    trials = tuned(tmp_path / "run", iterations=None, budget=60, confirm=4, finalists=2)
+    assert sum(t.ending == "fault" for t in trials) > 3
+    assert len(trials) <= 60
+    again = Counter((t.candidate.id, t.repeat) for t in trials if t.candidate.stage == "search")
+    assert max(again.values()) > 1
+    assert share > 0.5 or sum(t.candidate.stage == "best" for t in trials) >= 4
+
+
 class Skipping(InThisProcess):
     """A person skips every fourth trial."""
 
