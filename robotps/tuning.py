@@ -183,7 +183,8 @@ class Tuning:
             return True
         cost = size * settings.most_repeats
         if settings.budget is not None:
-            return spent + self._faults + cost + settings.trials_to_confirm > settings.budget
+            # what the start's faults have cost is no reason not to search at all
+            return spent > 0 and spent + self._faults + cost + settings.trials_to_confirm > settings.budget
         if settings.iterations is not None:
             self._expected = settings.iterations * cost + settings.trials_to_confirm
         return False
@@ -224,42 +225,52 @@ class Tuning:
         """The candidates that the record has of an iteration already; their trials are at hand from now on."""
         for trial in self.run.trials(stage, iteration):
             self._trials.setdefault(trial.candidate.id, []).append(trial)
-            self._faults += stage == "search" and trial.ending in NOT_COUNTED
+            self._faults += stage in ("start", "search") and trial.ending in NOT_COUNTED
         return self.run.candidates(stage, iteration)
 
     def _hand_out(self, candidates: Iterable[Candidate], repeats: int) -> Iterator[TrialTask]:
-        """The trials that these candidates lack."""
+        """The trials that these candidates lack; what an interruption left to be run again comes after all others."""
         for candidate in candidates:
             for repeat in range(repeats):
                 if not self._settled(candidate, repeat):
                     self._open[candidate.stage, candidate.iteration] += 1
-                    yield self._task(candidate, repeat)
+                    task = self._task(candidate, repeat)
+                    if self._attempts(candidate, repeat):
+                        self._again.append(task)
+                    else:
+                        yield task
 
     def _wait_for(self, stage: Stage, iteration: int) -> Iterator[TrialTask | None]:
-        """Trials to be run again, and None while there are none, until all that was handed out is settled."""
+        """Trials to be run again, and None while there are none, until all that was handed out is settled.
+
+        A trial is not run again where what is left of the budget is needed for what is to come.
+        """
         while self._open[stage, iteration]:
-            yield self._again.popleft() if self._again else None
+            task = self._again.popleft() if self._again else None
+            if task is not None and self._is_overspent(task.candidate.stage):
+                self._open[task.candidate.stage, task.candidate.iteration] -= 1
+            else:
+                yield task
 
     def _settled(self, candidate: Candidate, repeat: int) -> bool:
-        """Whether this trial need not be run (again): it counts, was refused or skipped, or is at fault every time.
-
-        A fault is not made up for either where the budget has nothing left for it.
-        """
-        trials = [trial for trial in self._trials.get(candidate.id, []) if trial.repeat == repeat]
+        """Whether this trial need not be run (again): it counts, was refused or skipped, or is at fault every time."""
+        trials = self._attempts(candidate, repeat)
         if any(trial.score is not None or trial.ending in ("refused", "skipped") for trial in trials):
             return True
-        faults = sum(trial.ending == "fault" for trial in trials)
-        return faults >= FAULTS_BEFORE_GIVING_UP or (faults > 0 and self._is_spent(candidate.stage))
+        return sum(trial.ending == "fault" for trial in trials) >= FAULTS_BEFORE_GIVING_UP
 
-    def _is_spent(self, stage: Stage) -> bool:
-        """Whether trials made, handed out and due after this stage take all of the budget."""
+    def _attempts(self, candidate: Candidate, repeat: int) -> list[TrialRecord]:
+        return [trial for trial in self._trials.get(candidate.id, []) if trial.repeat == repeat]
+
+    def _is_overspent(self, stage: Stage) -> bool:
+        """Whether trials made, not settled yet, and due after this stage are more than the budget."""
         settings = self.settings
         if settings.budget is None:
             return False
         due = 0 if stage == "best" else settings.confirm
         if stage in ("start", "search"):
             due += (settings.finalists + 1) * settings.trials_per_finalist
-        return self._done + self._open.total() + due >= settings.budget
+        return self._done + self._open.total() + due > settings.budget
 
     def _scores(self, candidates: Iterable[Candidate]) -> list[Score]:
         tail = self.settings.tail
@@ -310,12 +321,12 @@ class Tuning:
             number=report.number,
         )
         self._trials.setdefault(task.candidate.id, []).append(record)
-        self._faults += record.candidate.stage == "search" and record.ending in NOT_COUNTED
-        self._done += 1
-        self._open[task.candidate.stage, task.candidate.iteration] -= 1
-        if not self._settled(task.candidate, task.repeat):
-            self._open[task.candidate.stage, task.candidate.iteration] += 1
+        self._faults += record.candidate.stage in ("start", "search") and record.ending in NOT_COUNTED
+        if self._settled(task.candidate, task.repeat):
+            self._open[task.candidate.stage, task.candidate.iteration] -= 1
+        else:
             self._again.append(task)
+        self._done += 1
         if self._notify is not None:
             self._notify(Progress(record, self._done, max(self._expected, self._done)))
 
