@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from robotps.description import Family
 from robotps.errors import RobotpsError
 from robotps.files import FileModel
 from robotps.parameters import FloatArray, ParameterSpace
@@ -25,17 +26,21 @@ class Prior(FileModel):
     trials: tuple[int, ...]
 
     @classmethod
-    def of(cls, run: Run, own: ParameterSpace, space: ParameterSpace) -> Prior:
-        """What a run found. own: its space; space: that of the search. Raises RobotpsError where they do not match."""
+    def of(cls, run: Run, own: ParameterSpace, space: ParameterSpace, family: Family) -> Prior:
+        """What a run found of a family of gaits. own: its space; space: that of the search.
+
+        Raises RobotpsError where they do not match, or nothing was found.
+        """
         if [parameter.name for parameter in own.free] != [parameter.name for parameter in space.free]:
             raise RobotpsError(f"{run.path}: its gaits have other parameters: give a run of the same kind of robot")
         trials: dict[int, list[TrialRecord]] = {}
         for trial in run.trials():
-            trials.setdefault(trial.candidate.id, []).append(trial)
+            if trial.candidate.family == family:
+                trials.setdefault(trial.candidate.id, []).append(trial)
         known = [(group[0].candidate.vector, score_of(group)) for _, group in sorted(trials.items())]
         found = [(vector, score.value, score.trials) for vector, score in known if score.value is not None][-LATEST:]
         if len(found) < 2:
-            raise RobotpsError(f"{run.path}: nothing was scored in this run: there is nothing to expect from it")
+            raise RobotpsError(f"{run.path}: no {family} was scored in this run: there is nothing to expect from it")
         return cls(
             points=tuple(tuple(space.vector(own.values(vector)).tolist()) for vector, _, _ in found),
             values=tuple(value for _, value, _ in found),

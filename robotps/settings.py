@@ -129,8 +129,12 @@ def check(description: RobotDescription, settings: TuneSettings) -> None:
     if settings.ahead and not search.asynchronous:
         able = ", ".join(name for name, kind in SEARCHES.items() if kind.asynchronous) or "none"
         raise RobotpsError(
-            f"{settings.search} cannot ask ahead of what it was told: ahead must be 0 (able are: {able})"
+            "the choice of families cannot ask ahead of what it was told: ahead must be 0"
+            if len(settings.gaits.families) > 1
+            else f"{settings.search} cannot ask ahead of what it was told: ahead must be 0 (able are: {able})"
         )
+    if settings.widen != Widening() and settings.world is not None and settings.randomization is None:
+        raise RobotpsError("widen is for worlds drawn from distributions: give randomize too, or leave widen out")
     if settings.ahead and settings.repeats == "auto":
         raise RobotpsError("repeats by need are decided iteration by iteration: with repeats = auto, ahead must be 0")
     cost = len(search.ask()) * settings.most_repeats

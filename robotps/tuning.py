@@ -6,11 +6,12 @@ therefore goes on, and ends, exactly as if it had not been.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import chain, count
 
 import numpy as np
@@ -64,7 +65,7 @@ class Tuning:
         self.run = run
         self.settings = settings
         self.space = search_space(run.description, settings)
-        self.search = search or make_search(settings, self.space)
+        self._given = search
         self._executor = executor
         self._perform = partial(perform, open_robot, settings.trial, odometer, run.path)
         self._draw_world = draw_world
@@ -84,6 +85,11 @@ class Tuning:
         self._width = settings.widen.start
         self._compared: list[Measurement] = []
         self._effects = RobotEffects()
+
+    @cached_property
+    def search(self) -> Search:
+        """Made when it is needed: who only takes a gait to the robot need not have what another search runs on."""
+        return self._given or make_search(self.settings, self.space)
 
     def go(self) -> None:
         """Run what is still to be run: the start, the search, the finalists, the best."""
@@ -265,7 +271,7 @@ class Tuning:
     def _is_overspent(self, stage: Stage) -> bool:
         """Whether trials made, not settled yet, and due after this stage are more than the budget."""
         settings = self.settings
-        if settings.budget is None:
+        if settings.budget is None or stage == "robot":
             return False
         due = 0 if stage == "best" else settings.confirm
         if stage in ("start", "search"):
@@ -300,12 +306,14 @@ class Tuning:
 
     def _write_down(self, task: TrialTask, report: TrialReport) -> None:
         trial = report.trial
-        if trial is not None:
+        if trial is not None and task.world is not None:  # a physical robot has noise of its own
             candidate = task.candidate
             drawn = (task.seed, _STAGES.index(candidate.stage), candidate.iteration, candidate.position)
             trial = self.settings.noise.measured(trial, drawn)
         counts = trial is not None and trial.ending not in UNSCORED
         score = self.settings.objective.score(trial) if trial is not None and counts else None
+        if trial is not None and score is not None and not math.isfinite(score):
+            trial, score = replace(trial, ending="fault", reason=f"its score is not a number: {score}"), None
         record = self.run.add_trial(
             task.candidate,
             repeat=task.repeat,
@@ -345,7 +353,8 @@ class _Past:
         self.told = History(
             [*self.told.iterations, [trial.score for trial in trials if trial.score is not None]],
             self.told.trials + len(trials),
-            self.told.seconds + sum(float(trial.metrics.get("duration") or 0.0) for trial in trials),
+            self.told.seconds + sum(float(trial.metrics.get("duration") or trial.seconds) for trial in trials),
+            [trial.metrics["speed"] for trial in trials if trial.score is not None],
         )
 
 

@@ -18,6 +18,8 @@ def open_executor(
 
     Raises RobotpsError for an unknown word and for a cluster that cannot be reached.
     """
+    if certificates is not None and where in ("processes", "dask:local"):
+        raise RobotpsError(f"--certificates are for clusters: with --executor {where} nothing leaves this machine")
     if where == "processes":
         from robotps.workers import ProcessExecutor
 

@@ -55,7 +55,7 @@ def tune(
     from_: Annotated[str | None, typer.Option("--from", help="Gait to begin at: FILE.toml, RUN or initial.")] = None,
     family: Annotated[str | None, typer.Option(help="trot, walk, pace, bound or pronk. Default: the gait's.")] = None,
     families: Annotated[
-        str | None, typer.Option(help="Learn which family to use, among these: trot,walk,... or all.")
+        str | None, typer.Option(help="Learn which family to use, among the start's and these: trot,walk,... or all.")
     ] = None,
     prior: Annotated[
         str | None, typer.Option(help="bayesian: expect of gaits what RUN found, say the same search in simulation.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -83,11 +83,11 @@ def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) ->
     if table["iterations"] is None and table["budget"] is None and not ends:
         table["budget"] = BUDGET
     if table["confirm"] is None:
-        # a small budget is for the search: a quarter of it or less confirms start and result
+        # a small budget is for the search rather than for confirming start and result
         table["confirm"] = CONFIRM if table["budget"] is None else min(CONFIRM, max(2, table["budget"] // 24))
     if table["prior"] is not None:
-        own = description.gait_space.starting_at(start.parameters), description.name, table["family"] or start.family
-        table["prior"] = _prior(Path(table["prior"]), *own)
+        space, family = description.gait_space.starting_at(start.parameters), table["family"] or start.family
+        table["prior"] = _prior(Path(table["prior"]), space, description.name, family, table["objective"])
     table |= {"family": table["family"] or start.family, "start": dict(start.parameters)}
     settings = parse(table, TuneSettings, "tune" if config is None else str(config))
     with _naming(config):
@@ -104,12 +104,14 @@ def _naming(file: Path | str | None) -> Iterator[None]:
         raise RobotpsError(f"{file}: {error}" if file else str(error)) from None
 
 
-def _prior(path: Path, space: ParameterSpace, robot: str, family: str) -> dict[str, Any]:
-    """What the run of `--prior` found; raises RobotpsError where it is about another robot or gait family."""
+def _prior(
+    path: Path, space: ParameterSpace, robot: str, family: Family, objective: Mapping[str, float]
+) -> dict[str, Any]:
+    """What the run of `--prior` found; raises RobotpsError where that is about another robot, objective or family."""
     with Run.open(path) as run:
         settings = settings_of(run)
         if run.description.name != robot:
             raise RobotpsError(f"--prior {path}: this run is of '{run.description.name}', not of '{robot}'")
-        if settings.family != family:
-            raise RobotpsError(f"--prior {path}: this run is of the family {settings.family}, not {family}")
-        return Prior.of(run, search_space(run.description, settings), space).model_dump()
+        if settings.objective.model_dump() != Objective.model_validate(objective).model_dump():
+            raise RobotpsError(f"--prior {path}: this run had another objective, its scores say nothing here")
+        return Prior.of(run, search_space(run.description, settings), space, family).model_dump()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,12 @@ class Arena:
     open_robot: OpenRobot
     draw_world: DrawWorld
 
+    @property
+    def digest(self) -> str:
+        """Of the robot and its worlds."""
+        made_of = [self.description.fingerprint, self.world, self.randomization]
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -64,6 +71,7 @@ class Comparison:
     @classmethod
     def create(cls, folder: Path, settings: ComparisonSettings, arenas: Mapping[str, Arena]) -> Comparison:
         """Check that every run can be done, and write down what is asked; raises RobotpsError."""
+        settings = settings.model_copy(update={"arenas": {name: arena.digest for name, arena in arenas.items()}})
         comparison = cls(folder, settings, arenas)
         if (folder / SETTINGS).exists():
             raise RobotpsError(f"{folder}: there is a comparison here already: go on with --resume, or choose another")
@@ -95,7 +103,16 @@ class Comparison:
         return self.settings.tune(contestant, seed, arena.description, arena.world, arena.randomization)
 
     def go(self, executor: Executor, notify: Callable[[Entry, Progress], None] | None = None) -> None:
-        """Make the runs that are not made yet, each to its end, and run again what each recommended on its way."""
+        """Make the runs that are not made yet, each to its end, and run again what each recommended on its way.
+
+        Raises RobotpsError where a robot or its worlds are no longer what they were.
+        """
+        for name, arena in self.arenas.items():
+            if self.settings.arenas.get(name, arena.digest) != arena.digest:
+                raise RobotpsError(
+                    f"{self.folder}: '{name}', or its world or randomization file, is not what it was when this "
+                    "comparison was begun: put it back, or begin another comparison"
+                )
         for entry in self.entries():
             if not (self.folder / entry.folder / OUTCOME).exists():
                 self._make(entry, executor, notify)

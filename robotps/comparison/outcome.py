@@ -39,8 +39,13 @@ class Outcome(FileModel):
         return [point.speed for point in self.checkpoints if point.minutes <= minutes][-1]
 
     def reached(self, speed: float) -> Checkpoint | None:
-        """The first checkpoint at which the gait recommended is as fast."""
-        return next((point for point in self.checkpoints if point.speed >= speed), None)
+        """The first checkpoint from which on every gait recommended is as fast."""
+        found = None
+        for point in reversed(self.checkpoints):
+            if point.speed < speed:
+                break
+            found = point
+        return found
 
 
 def outcomes_in(folder: Path) -> list[Outcome]:
@@ -56,9 +61,10 @@ def outcomes_in(folder: Path) -> list[Outcome]:
 
 @dataclass(frozen=True)
 class Summary:
-    """A search on a robot over its seeds. None: not reached in half of the seeds.
+    """A search on a robot over its seeds. None: not reached in more than half of the seeds.
 
-    start, final: m/s. trials, minutes: to the target, medians over seeds. reached: seeds that came there.
+    start, final: m/s. trials, minutes: until it was at the target for good, medians over seeds. reached: seeds that
+    came there.
     """
 
     robot: str

@@ -6,11 +6,11 @@ import re
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
-from robotps.files import FileModel
+from robotps.files import FileModel, parse
 from robotps.measurement import MeasurementNoise
 from robotps.parameters import FloatArray
 from robotps.settings import TuneSettings
@@ -45,7 +45,7 @@ class Contestant(FileModel):
         repeats = options.pop("repeats", 1)
         if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
             raise RobotpsError(f"search '{text}': repeats must be a number from 1, not {repeats!r}")
-        return cls(label=text, search=name, repeats=repeats, options=options)
+        return parse({"label": text, "search": name, "repeats": repeats, "options": options}, cls, f"search '{text}'")
 
     @property
     def folder(self) -> str:
@@ -69,13 +69,14 @@ class ComparisonSettings(FileModel):
 
     seeds: of each search on each robot, from `seed` on. budget: trials of each search. again: trials of a recommended
     gait, on seeds of their own and without measurement noise. target: speed to reach, m/s, the same on every robot;
-    None: what kohl-stone has at the end, else nine tenths of the best.
+    None: what kohl-stone has at the end, else nine tenths of the best. arenas: digest of each robot with its worlds, as
+    they were when the comparison was begun.
     """
 
     robots: tuple[str, ...]
     contestants: tuple[Contestant, ...]
     seeds: Annotated[int, Field(ge=1)] = 5
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     budget: Annotated[int, Field(ge=1)] = 300
     again: Annotated[int, Field(ge=1)] = 2
     target: float | None = None
@@ -83,6 +84,13 @@ class ComparisonSettings(FileModel):
     noise: MeasurementNoise = MeasurementNoise(speed=0.03, fall=0.02)
     world: str | None = None
     randomize: str | None = None
+    arenas: dict[str, str] = {}  # noqa: RUF012
+
+    @model_validator(mode="after")
+    def _seeds_must_be_seeds(self) -> ComparisonSettings:
+        if self.seed + self.seeds > 2**32:
+            raise ValueError(f"seed + seeds must be {2**32} at most")
+        return self
 
     @property
     def checkpoints(self) -> FloatArray:

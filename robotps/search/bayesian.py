@@ -122,8 +122,8 @@ class Bayesian(Search):
     def _data(self) -> tuple[FloatArray, FloatArray, FloatArray, Scatter]:
         """The latest scored gaits, their values with a floor, trials of each, and the scatter within repeats."""
         latest = slice(-self.memory, None)
-        points, values = scored(self._tried[latest], self._scores[latest])
-        known = [score for score in self._scores[latest] if score.value is not None]
+        points, values = (array[latest] for array in scored(self._tried, self._scores))
+        known = [score for score in self._scores if score.value is not None][latest]
         trials = np.array([float(score.trials) for score in known])
         repeated = [
             (score.std_error**2 * score.trials, score.trials - 1) for score in known if score.std_error is not None

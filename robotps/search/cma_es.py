@@ -49,5 +49,7 @@ class CMAES(Search):
     def _learn(self, candidates: FloatArray, scores: Sequence[Score]) -> None:
         if len(candidates) != self.policies or self._cma.should_stop():  # stopped: nothing is left but rounding errors
             return
+        if all(score.value is None for score in scores):
+            return
         # the library minimises, looks only at the order and sorts the list it is given
         self._cma.tell([(candidates[index], float(rank)) for rank, index in enumerate(ranking(scores))])

@@ -52,7 +52,7 @@ class EvolutionStrategy(Search):
 
     def _learn(self, candidates: FloatArray, scores: Sequence[Score]) -> None:
         m = len(candidates)
-        if m < 2:
+        if m < 2 or all(score.value is None for score in scores):
             return
         shaped = np.empty(m)
         # F_i: centred ranks; their sum is 0, so gaits asked ahead, around an older centre, teach the same

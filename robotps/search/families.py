@@ -31,9 +31,10 @@ class FamilyPolicy(Search):
     """Run every family once, then draw one for each iteration, and prefer those that score better than expected.
 
     space: from `with_families`. make_search: called once a family; each has a search of its own, which goes on where
-    that family was last tried. learning_rate: of the preferences theta, for rewards in units of their spread over
-    families. The reward of a family is the mean score of its gaits; where none could be scored, the lowest so far.
-    What is expected of a family is its latest reward: its search gets better, and that is no reason to prefer it.
+    that family was last tried. learning_rate: of the preferences theta, for rewards in units of the spread of them all
+    (that of the families' latest is next to nothing at times, and the step of theta without bound). The reward of a
+    family is the mean score of its gaits; where none could be scored, the lowest so far. What is expected of a family
+    is its latest reward: its search gets better, and that is no reason to prefer it.
     """
 
     name = "families"
@@ -53,7 +54,9 @@ class FamilyPolicy(Search):
         seeds = np.random.SeedSequence(seed).generate_state(count)
         self.searches = [make_search(within, int(each)) for each in seeds]
         self._theta = np.zeros(count)
-        self._expected: FloatArray = np.full(count, np.nan)  # NaN: not tried yet
+        self._expected: FloatArray = np.full(count, np.nan)  # NaN: none of its gaits has been scored
+        self._tried = np.zeros(count, dtype=bool)
+        self._rewards: list[float] = []
 
     @property
     def policy(self) -> FloatArray:
@@ -64,12 +67,16 @@ class FamilyPolicy(Search):
 
     @property
     def recommended(self) -> FloatArray:
-        best = int(self._theta.argmax()) if self._theta.any() else self._initial
+        best = self._initial
+        if self._theta.any():
+            best = int(self._theta.argmax())
+        elif self._rewards:
+            best = int(np.nanargmax(self._expected))
         recommended: FloatArray = self._in_family(best, self.searches[best].recommended[np.newaxis])[0]
         return recommended
 
     def _propose(self, generator: np.random.Generator) -> FloatArray:
-        untried = np.flatnonzero(np.isnan(self._expected))
+        untried = np.flatnonzero(~self._tried)
         drawn = int(untried[0]) if len(untried) else int(generator.choice(len(self.searches), p=self.policy))
         return self._in_family(drawn, self.searches[drawn].ask())
 
@@ -85,16 +92,17 @@ class FamilyPolicy(Search):
             _, values = scored(candidates[rows], told)
             if len(values) > 0:
                 self._reward(family, float(values.mean()))
-            else:
-                known = self._expected[~np.isnan(self._expected)]
-                self._reward(family, float(known.min()) if len(known) else 0.0)
+            elif self._rewards:
+                self._reward(family, min(self._rewards))
+            self._tried[family] = True
 
     def _reward(self, family: int, reward: float) -> None:
         """theta <- theta + alpha (R - b) / s grad log pi(a), b = sum_a pi(a) E[R | a]."""
-        expected = self._expected.copy()
+        self._rewards.append(reward)
+        expected = np.where(np.isnan(self._expected), min(self._rewards), self._expected)
         self._expected[family] = reward
-        spread = float(np.std(expected))  # NaN until every family was tried
-        if spread > 0:
+        spread = float(np.std(self._rewards))
+        if spread > 0 and self._tried.all():
             advantage = (reward - float(self.policy @ expected)) / spread
             gradient = np.eye(len(self._theta))[family] - self.policy
             self._theta = self._theta + self.learning_rate * advantage * gradient

@@ -77,4 +77,4 @@ class Genetic(Search):
     def _learn(self, candidates: FloatArray, scores: Sequence[Score]) -> None:
         order = [i for i in ranking(scores) if scores[i].value is not None]
         if order:
-            self._parents = candidates[order[: max(1, len(candidates) // 2)]]
+            self._parents = candidates[order[: max(1, self.elite, len(candidates) // 2)]]

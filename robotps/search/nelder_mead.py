@@ -34,15 +34,15 @@ class NelderMead(Search):
         at_least("policies", policies, 1)
         above("edge", edge, 0)
         self.policies = policies
-        self._simplex = self.first_simplex(edge)
-        self._amoeba = self._crawl(self._simplex)
+        self._simplex = self.start[np.newaxis]  # until the first one has been scored
+        self._amoeba = self._crawl(self.first_simplex(edge))
         self._wanted = next(self._amoeba)
         self._told: list[tuple[FloatArray, float]] = []
 
     def first_simplex(self, edge: float) -> FloatArray:
-        """The start and, for every parameter, the start moved along it (to the other side at a bound): (n + 1, n)."""
-        corners = self.start + np.vstack([np.zeros(len(self.space)), edge * np.eye(len(self.space))])
-        return self.clip(np.where(corners > self.space.upper, -corners, corners))
+        """The start, and it moved along every parameter, the other way where a bound is nearer: (n + 1, n)."""
+        away = (edge > self.space.upper) & (-self.space.lower > self.space.upper)
+        return self.clip(np.vstack([np.zeros(len(self.space)), np.diag(np.where(away, -edge, edge))]))
 
     @property
     def recommended(self) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,11 +17,13 @@ class History:
     """What was tried so far. iterations: for each one the scores of its trials that counted.
 
     trials: how many were run, also those that did not count. seconds: how long the robot was busy with them.
+    speeds: m/s, of the latest iteration's trials that counted.
     """
 
     iterations: Sequence[Sequence[float]] = field(default_factory=list)
     trials: int = 0
     seconds: float = 0.0
+    speeds: Sequence[float] = ()
 
 
 StopRule = Callable[[History], str]
@@ -56,22 +59,23 @@ class Minutes:
 
 @dataclass(frozen=True)
 class Speed:
-    """Stop when the gaits of an iteration reach a score on average; one lucky trial does not count."""
+    """Stop when the gaits of an iteration reach a speed, m/s, on average; one lucky trial does not count."""
 
     target: float
 
     def __call__(self, history: History) -> str:
-        if not history.iterations or len(history.iterations[-1]) == 0:
+        if len(history.speeds) == 0:
             return ""
-        mean = float(np.mean(history.iterations[-1]))
-        return f"the last iteration scored {mean:.3g} on average" if mean >= self.target else ""
+        mean = float(np.mean(history.speeds))
+        return f"the last iteration walked {mean:.3g} m/s on average" if mean >= self.target else ""
 
 
 @dataclass(frozen=True)
 class NoGain:
     """Stop when the last n iterations are not significantly better than the n before (one-sided Mann-Whitney U).
 
-    A rank test, because falls make the scores anything but normal. The more iterations, the smaller the gain it sees.
+    A rank test, because falls make the scores anything but normal. The more iterations, the smaller the gain it sees;
+    where so few scores could show none at all, it goes on. It also stops where none of the 2 n had a score.
     """
 
     iterations: float
@@ -79,6 +83,8 @@ class NoGain:
 
     def __post_init__(self) -> None:
         at_least("no-gain", self.iterations, 2)
+        if self.iterations != int(self.iterations):
+            raise ValueError(f"no-gain is a whole number of iterations, not {self.iterations:g}")
 
     def __call__(self, history: History) -> str:
         n = int(self.iterations)
@@ -86,7 +92,10 @@ class NoGain:
             return ""
         before = np.concatenate([np.asarray(scores, dtype=float) for scores in history.iterations[-2 * n : -n]])
         after = np.concatenate([np.asarray(scores, dtype=float) for scores in history.iterations[-n:]])
-        if len(before) == 0 or len(after) == 0:
+        if len(before) == len(after) == 0:
+            return f"nothing was scored in the last {2 * n} iterations"
+        # the smallest p that so many scores can have: every one after above every one before
+        if 1 / math.comb(len(before) + len(after), len(after)) >= self.significance:
             return ""
         from scipy.stats import mannwhitneyu
 
@@ -109,7 +118,10 @@ def stop_rule(text: str) -> StopRule:
     """
     name, _, number = text.partition("=")
     try:
-        return RULES[name.strip()](float(number))
+        rule, limit = RULES[name.strip()], float(number)
+        if not math.isfinite(limit):
+            raise ValueError("a finite number")
+        return rule(limit)
     except KeyError:
         raise RobotpsError(f"no stop rule is called '{name}': known are {', '.join(RULES)}") from None
     except ValueError as error:

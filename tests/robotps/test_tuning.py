@@ -164,6 +164,39 @@ def test_faults_are_made_up_for_within_the_budget_and_never_beyond_it(
         assert share > 0.5 or stages["best"] >= 4
 
 
+def test_a_speed_that_is_no_number_is_a_fault_and_not_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(3)
+
+    def lost(robot: RobotDescription, motion: GaitCycle) -> float:
+        return float("nan") if chance.random() < 0.3 else stride_speed(robot, motion)
+
+    monkeypatch.setattr(walking, "stride_speed", lost)
+    trials = tuned(tmp_path / "run")
+    faults = [t for t in trials if t.ending == "fault"]
+    assert faults
+    assert all("not a number" in t.metrics["reason"] and t.score is None for t in faults)
+    with Run.open(tmp_path / "run") as run:
+        assert result_of(run) is not None
+
+
+def test_noise_of_simulated_trials_is_not_put_on_those_of_the_robot_and_its_faults_are_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Loose, "failed", Counter())
+    monkeypatch.setattr(Loose, "times", 1)
+    asked = settings(noise={"speed": 0.5, "fall": 0.5}, iterations=None, budget=60, confirm=4, finalists=2)
+    description = load_description("bittle")
+    gait = initial_gait(description)
+    with create(tmp_path / "run", asked) as run:
+        tuning(run, asked, InThisProcess()).go()
+        on_robot = tuning(run, asked, InThisProcess(), open_robot=OpenLoose(description), draw_world=lambda seed: None)
+        on_robot.score_on_robot(gait, 6)
+        trials = run.trials("robot")
+    assert Counter(t.ending for t in trials) == {"fault": 6, "finished": 6}
+    speeds = [t.metrics["speed"] for t in trials if t.ending == "finished"]
+    assert speeds == pytest.approx([stride_speed(description, gait_cycle(description, gait))] * 6, abs=0.05)
+
+
 class Skipping(InThisProcess):
     """A person skips every fourth trial."""
 

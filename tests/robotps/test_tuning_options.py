@@ -90,7 +90,7 @@ def test_a_budget_holds_with_repeats_by_need(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "reason"),
-    [("trials=20", "24 trials were run"), ("minutes=0.03", "the robot was busy for 0.0 min"), ("speed=0.01", "scored")],
+    [("trials=20", "24 trials were run"), ("minutes=0.03", "the robot was busy for 0.0 min"), ("speed=0.01", "walked")],
 )
 def test_a_rule_ends_the_search_and_the_best_is_still_run_again(tmp_path: Path, rule: str, reason: str) -> None:
     stopped = go(tmp_path / "run", settings(iterations=50, stop=(rule,))).stopped
@@ -124,9 +124,11 @@ def test_a_prior_from_another_run_is_kept_in_the_run_and_changes_what_is_tried(t
     with Run.open(tmp_path / "simulated") as run:
         space = search_space(run.description, settings_of(run))
         moved = space.starting_at({"locus_length": 0.02})
-        prior = Prior.of(run, space, space)
+        prior = Prior.of(run, space, space, "trot")
+        with pytest.raises(RobotpsError, match="no pace was scored in this run"):
+            Prior.of(run, space, space, "pace")
         assert len(prior.points) == len({trial.candidate.id for trial in run.trials()})
-        shifted = Prior.of(run, space, moved)
+        shifted = Prior.of(run, space, moved, "trot")
         lengths = [each[[p.name for p in space.free].index("locus_length")] for each in shifted.points[:1]]
         assert lengths == pytest.approx([(0.016 - 0.02) / 0.002])  # steps from the new start
     with_prior = asked.model_copy(update={"prior": prior})
@@ -160,6 +162,10 @@ def test_what_cannot_be_done_is_told_before_a_run_is_made() -> None:
         check(robot, settings(stop=("tirals=3",)))
     with pytest.raises(RobotpsError, match="ahead must be 0"):
         check(robot, settings(repeats="auto", search="es", ahead=4))
+    with pytest.raises(RobotpsError, match="the choice of families cannot ask ahead"):
+        check(robot, settings(search="es", ahead=4, families=("walk",)))
+    with pytest.raises(RobotpsError, match="widen is for worlds drawn"):
+        check(robot, settings(world={}, widen={"start": 0.2}))
     with pytest.raises(RobotpsError, match="budget of 40 trials is too small"):
         check(robot, settings(**BY_NEED, iterations=None, budget=40))
     with pytest.raises(RobotpsError, match="noise is added to simulated trials only"):

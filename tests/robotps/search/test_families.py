@@ -52,8 +52,30 @@ def test_its_step_is_the_reward_above_what_the_policy_expects_times_the_score_fu
     family = int(candidates[0, 0])
     before = learner.policy
     learner.tell(candidates, [Score(4.0)] * len(candidates))
-    step = 0.5 * (4.0 - 2.0) / expected.std() * (np.eye(3)[family] - before)
+    step = 0.5 * (4.0 - 2.0) / np.std([*expected, 4.0]) * (np.eye(3)[family] - before)
     np.testing.assert_allclose(learner.policy, np.exp(step) / np.exp(step).sum())
+
+
+def test_families_that_scored_alike_do_not_lock_the_policy_on_one_for_ever(spaces: Spaces) -> None:
+    better = []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        learner = policy(spaces(1), 2, seed=seed)
+        for _ in range(40):
+            candidates = learner.ask()
+            mean = [0.30, 0.33][int(candidates[0, 0])] + 0.02 * generator.standard_normal()
+            learner.tell(candidates, [Score(mean)] * len(candidates))
+        better.append(float(learner.policy[1]))
+    assert min(better) > 0.05
+    assert np.mean(np.array(better) > 0.9) > 0.8
+
+
+def test_a_family_that_could_not_be_scored_is_no_better_than_those_that_could(spaces: Spaces) -> None:
+    learner = policy(spaces(1), 3)
+    for reward in (None, -5.0, -4.0):  # scores below 0: the first family's must not be taken for 0
+        candidates = learner.ask()
+        learner.tell(candidates, [Score(reward)] * len(candidates))
+    assert learner.recommended[0] == 2
 
 
 def test_before_anything_is_known_the_start_is_recommended_in_its_family(spaces: Spaces) -> None:
