@@ -25,8 +25,9 @@ WIDTHS = (0.1, 3.0)
 POOL = 64
 """Points at which the drawn functions are compared."""
 
-CLIMB = 1.0
-"""How far from a gait that was tried the recommended one may lie, in length scales."""
+CLIMB, STEP_UP = 1.0, 0.25
+"""How far from a gait that was tried the centre of what is tried next may lie, and the recommended gait, in length
+scales: near a cliff what is expected highest, but was never tried, may well have fallen off."""
 
 FIRST = 8
 """Scores before a process is fitted to them."""
@@ -74,12 +75,12 @@ class Bayesian(Search):
         self._tried: FloatArray = np.empty((0, len(space)))
         self._scores: list[Score] = []
         self._process: GaussianProcess | None = None
-        self._centre = self.start
+        self._best = self._centre = self.start
 
     @property
     def recommended(self) -> FloatArray:
-        self._fit()
-        return self._centre
+        process = self._fit()
+        return self.start if process is None else self._climb(self._best, STEP_UP * process.length)
 
     def mean(self, points: FloatArray) -> FloatArray:
         """Posterior mean score (m,) of gaits (m, n); raises ValueError before anything was scored."""
@@ -108,15 +109,15 @@ class Bayesian(Search):
         self._process = None
 
     def _fit(self) -> GaussianProcess | None:
-        """The process of what is known now, and with it the centre; a function of the data alone."""
+        """The process of what is known now, and with it best gait and centre; a function of the data alone."""
         if self._process is None:
             points, values, trials, scatter = self._data()
             if len(values) < FIRST:
                 return None
             process = GaussianProcess(points, values - self.prior_mean(points), trials, scatter)
             self._process = process
-            best = points[(self.prior_mean(points) + process.mean(points)).argmax()]
-            self._centre = self._climb(best, CLIMB * process.length)
+            self._best = points[(self.prior_mean(points) + process.mean(points)).argmax()]
+            self._centre = self._climb(self._best, CLIMB * process.length)
         return self._process
 
     def _data(self) -> tuple[FloatArray, FloatArray, FloatArray, Scatter]:
