@@ -25,9 +25,8 @@ WIDTHS = (0.1, 3.0)
 POOL = 64
 """Points at which the drawn functions are compared."""
 
-CLIMB, STEP_UP = 1.0, 0.25
-"""How far from a gait that was tried the centre of what is tried next may lie, and the recommended gait, in length
-scales: near a cliff what is expected highest, but was never tried, may well have fallen off."""
+CLIMB = 1.0
+"""How far from a gait that was tried the centre of what is tried next may lie, in length scales."""
 
 FIRST = 8
 """Scores before a process is fitted to them."""
@@ -43,7 +42,7 @@ class Bayesian(Search):
     of later ones, in length scales of the process. memory: how many of the latest scores are looked at.
     prior_mean: what the score is expected to be before anything was tried; None: the same everywhere.
 
-    It recommends where the posterior mean is highest near the data, never the best trial. The noise of a score is
+    It recommends the gait whose posterior mean is highest, which is not that of the best trial. The noise of a score is
     known from its repeats. A fall counts as one of the lower scores, whatever its depth; gaits without a score are left
     out.
     """
@@ -79,8 +78,9 @@ class Bayesian(Search):
 
     @property
     def recommended(self) -> FloatArray:
-        process = self._fit()
-        return self.start if process is None else self._climb(self._best, STEP_UP * process.length)
+        """The gait that was tried and of which most is expected: what seems higher beside it may be a cliff."""
+        self._fit()
+        return self._best
 
     def mean(self, points: FloatArray) -> FloatArray:
         """Posterior mean score (m,) of gaits (m, n); raises ValueError before anything was scored."""
