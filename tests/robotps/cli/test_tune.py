@@ -140,7 +140,10 @@ def test_a_run_in_which_nothing_counted_could_not_be_done(make_run: Callable[...
 
 def test_a_prior_is_of_the_same_robot_and_family(config: Path) -> None:
     run = _robotps("tune", "--config", config)["run"]
-    for flags, said in ((("--robot", "dkitty"), "of 'bittle', not of 'dkitty'"), (("--family", "pace"), "family trot")):
+    for flags, said in (
+        (("--robot", "dkitty"), "of 'bittle', not of 'dkitty'"),
+        (("--family", "pace"), "no pace was scored"),
+    ):
         robot = flags if "--robot" in flags else ("--robot", "bittle", *flags)
         result = CliRunner().invoke(app, ["tune", *robot, "--prior", run, "--show"])
         assert result.exit_code == 1
