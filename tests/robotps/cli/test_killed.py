@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from robotps.cli.app import app
+from robotps.database import DATABASE
 from robotps.errors import RobotpsError
 from robotps.result import result_of
 from robotps.run import Run
@@ -81,7 +82,7 @@ def test_a_run_killed_at_any_moment_and_resumed_with_any_workers_ends_as_if_it_h
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
         done = _trials(path)
-        if done < 0:  # killed before there was a run
+        if not (path / DATABASE).exists():  # killed before there was a run
             _tune("--config", config, "--run", path, "--workers", 1 + number % 3)
         else:
             _tune("--resume", "--run", path, "--workers", 1 + number % 3)
