@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from robotps.database import DATABASE, connect, database_file, explained, is_locked
+from robotps.run import worst
 
 ARCHIVE_SUFFIX = ".robotps"
 
@@ -46,10 +49,12 @@ def summary(path: Path) -> Summary:
         robot = _value(database, "description", "$.name")
         verb = _value(database, "verb", "$")
         search = verb or _value(database, "settings", "$.search")
-        confirm = database.execute("SELECT json_extract(value, '$.confirm') FROM meta WHERE key = 'settings'")
-        asked = (confirm.fetchone() or (None,))[0]
+        settings = database.execute(
+            "SELECT json_extract(value, '$.confirm'), json_extract(value, '$.tail') FROM meta WHERE key = 'settings'"
+        )
+        asked, tail = settings.fetchone() or (None, None)
         created = _value(database, "created", "$")
-        start, best = _again(database, "start"), _again(database, "best")
+        start, best = (_again(database, stage, 1.0 if tail is None else tail) for stage in ("start", "best"))
         trials = database.execute("SELECT count(*) FROM trial").fetchone()[0]
         notes = database.execute("SELECT count(*) FROM note").fetchone()[0]
         finished = _value(database, "finished", "$") == "1"
@@ -76,14 +81,17 @@ class _Again:
     speed: float | None
 
 
-def _again(database: sqlite3.Connection, stage: str) -> _Again:
+def _again(database: sqlite3.Connection, stage: str, tail: float) -> _Again:
     """What the trials of the start, or of the best gait, said."""
-    row = database.execute(
-        "SELECT count(*), avg(score), avg(CASE WHEN score IS NOT NULL THEN json_extract(metrics, '$.speed') END) "
+    rows = database.execute(
+        "SELECT score, json_extract(metrics, '$.speed') "
         "FROM trial JOIN candidate ON candidate.id = trial.candidate WHERE stage = ?",
         (stage,),
-    ).fetchone()
-    return _Again(*row)
+    ).fetchall()
+    counted = np.array([row for row in rows if row[0] is not None], dtype=np.float64)
+    if len(counted) == 0:
+        return _Again(len(rows), None, None)
+    return _Again(len(rows), float(worst(counted[:, 0], tail).mean()), float(counted[:, 1].mean()))
 
 
 def _value(database: sqlite3.Connection, key: str, path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from robotps.cli.simulation import DrawnWorlds
 from robotps.description import load_description
 from robotps.errors import RobotpsError
 from robotps.performing import Narrowing
+from robotps.result import result_of
 from robotps.run import Run, score_of
 from robotps.settings import Widening, check
+from robotps.summary import summary
 
 KITTY = load_description("dkitty")
 
@@ -42,6 +45,33 @@ def test_the_score_over_worlds_is_the_mean_of_the_worst_share(tmp_path: Path) ->
     assert score_of(own, tail=0.25).value == pytest.approx(np.mean(scores[:2]))
     assert score_of(own, tail=0.0).value == scores[0]
     assert score_of(own).value == pytest.approx(np.mean(scores))
+
+
+def test_the_standard_error_of_the_mean_of_the_worst_is_how_much_it_scatters(tmp_path: Path) -> None:
+    with create(tmp_path / "run", settings(repeats=2, iterations=1)) as run:
+        tuning(run, settings(repeats=2, iterations=1), AtOnce()).go()
+        trial = run.trials("search", 0)[0]
+    generator = np.random.default_rng(5)
+    many = [
+        score_of([replace(trial, repeat=n, score=value) for n, value in enumerate(scores)], tail=0.25)
+        for scores in generator.normal(size=(1000, 80)).tolist()
+    ]
+    scatter = np.std([score.value for score in many], ddof=1)
+    assert np.mean([score.std_error for score in many]) == pytest.approx(scatter, rel=0.15)
+
+
+def test_a_run_over_worlds_is_listed_with_the_speed_of_its_result(tmp_path: Path) -> None:
+    asked = settings(repeats=4, tail=0.25, iterations=2, confirm=4)
+    with create(tmp_path / "run", asked) as run:
+        tuning(run, asked, AtOnce()).go()
+        # on average the best gait is better than the start, in its worst trial it is not
+        for stage, scores in (("start", (0.5, 0.5, 0.5, 0.5)), ("best", (0.9, 0.9, 0.9, 0.1))):
+            for trial, score in zip(run.trials(stage), scores, strict=True):
+                run._database.execute("UPDATE trial SET score = ? WHERE id = ?", (score, trial.id))
+        result = result_of(run)
+    assert result is not None
+    assert not result.improved
+    assert summary(tmp_path / "run").best_speed == pytest.approx(result.best_speed)
 
 
 def test_a_tail_of_one_trial_is_refused() -> None:
