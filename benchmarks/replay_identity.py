@@ -45,7 +45,7 @@ def tuned(path: Path, robot: str, trials: int) -> None:
         "finalists": 1,
         "trial": TrialSettings(seconds=0.4, warm_up=0.2),
         "world": {},
-        "randomization": randomization_table("default", description),
+        "randomization": randomization_table("default", description, {}),
     }
     outside_the_search = TuneSettings.model_validate(asked).trials_to_confirm
     asked["iterations"] = max(1, math.ceil((trials - outside_the_search) / (POLICIES * REPEATS)))

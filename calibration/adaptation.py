@@ -73,13 +73,13 @@ def identified(
     begun = Model(world=plan.world, randomization=plan.randomization)
     if not plan.identify:
         return begun
-    prior = Randomization.model_validate(plan.randomization)
     tell("identifying")
     try:
         found = identify(
             description,
             [*trials[:1], *trials[1:][-LATEST:]],
-            World.model_validate(plan.world) if plan.world else prior,
+            World.model_validate(plan.world),
+            Randomization.model_validate(plan.randomization),
             seed=seed,
             executor=executor,
             progress=tell,
@@ -90,7 +90,7 @@ def identified(
     drawn = found.randomization.model_dump(mode="json", exclude_defaults=True)
     return Model(
         world=found.world.model_dump(mode="json", exclude_defaults=True),
-        randomization=drawn if found.accepted else plan.randomization,
+        randomization=drawn,
         parameters={name: each.table() for name, each in found.parameters.items() if each.identified},
         residual_before=found.residual_before,
         residual_after=found.residual_after,
@@ -174,6 +174,8 @@ class Adaptation(Search):
 
     def _propose(self, generator: np.random.Generator) -> FloatArray:
         noted = read_round(self._run, self.iteration)
+        if noted is None and self._size < 1:
+            return self.start[None, :]  # never sent: the budget ends the search before that
         if noted is None:
             clock = time.perf_counter()
             noted = self._without_simulation() if self._simulator is None else self._planned(self._simulator, generator)
@@ -186,11 +188,12 @@ class Adaptation(Search):
 
     @property
     def _size(self) -> int:
-        """Physical trials of this iteration: as scheduled, or as many as faults before it have left."""
+        """Physical trials of this iteration: as scheduled, or as many as faults before it have left, if any."""
         settings = self._settings
         assert settings.budget is not None  # an adaptation has one
         left = settings.budget - self._run.count() - (settings.trials_to_confirm - settings.confirm)
-        return max(1, min(self.schedule.sizes[self.iteration], left))
+        # what faults of the start have cost is no reason not to search at all
+        return min(self.schedule.sizes[self.iteration], left if self.iteration else max(1, left))
 
     @property
     def _kind(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -59,21 +60,23 @@ def rehearsed(
     settings: TrialSettings,
     count: int,
 ) -> FloatArray:
-    """The first `count` of some gaits that pass a rehearsal, (count, n); raises RobotpsError where hardly any does."""
+    """The first `count` of some gaits that pass a rehearsal, (count, n), or all that do where there are no more.
+
+    Raises RobotpsError where hardly any does.
+    """
     passed: list[FloatArray] = []
-    reason = ""
-    for tried, vector in enumerate(gaits):
-        if len(passed) == count:
-            break
-        if tried == TRIES * count:
-            raise RobotpsError(
-                f"only {len(passed)} of {tried} gaits pass a rehearsal in simulation; the last: {reason}"
-            )
+    reason, tried = "", 0
+    for vector in islice(gaits, TRIES * count):
         refusal = rehearse(description, Gait(family, space.values(vector)), settings)
+        tried += 1
         if refusal:
             reason = refusal
         else:
             passed.append(vector)
+        if len(passed) == count:
+            return np.stack(passed)
+    if not passed or tried == TRIES * count:
+        raise RobotpsError(f"only {len(passed)} of {tried} gaits pass a rehearsal in simulation; the last: {reason}")
     return np.stack(passed)
 
 

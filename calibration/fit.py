@@ -100,7 +100,7 @@ def fit(
         notify(f"start {start + 1} of {starts}: {found[-1].rms:.3f} standard deviations left")
     # each has made up its own mind on what is noise: they are compared under the least
     noise = np.min([estimate.sigma for estimate in found], axis=0)
-    best = min(found, key=lambda estimate: rms(problem, estimate.values, noise))
+    best = min(found, key=lambda estimate: rms(problem.channels, problem.residuals(estimate.values), noise))
     for _ in range(2 if refine else 0):
         keep = tuple(i for i in best.free if not best.at_bound[i])
         if keep == best.free or not keep:
@@ -130,7 +130,7 @@ def scanned(problem: Problem, name: str, step: float) -> FloatArray:
     grid = np.arange(problem.unknowns[place].lower, problem.unknowns[place].upper, step)
     tried = np.tile(prior, (len(grid), 1))
     tried[:, place] = grid
-    return min(tried, key=lambda values: rms(problem, values, noise))
+    return min(tried, key=lambda values: rms(problem.channels, problem.residuals(values), noise))
 
 
 def _start(unknowns: Sequence[Unknown], centre: FloatArray, generator: np.random.Generator | None) -> FloatArray:
@@ -267,7 +267,7 @@ def _estimate(
         at_bound=tuple(at_bound),
         informative=tuple(informative),
         sigma=noise,
-        rms=rms(problem, values, noise),
+        rms=rms(problem.channels, problem.residuals(values), noise),
         covariance=covariance,
     )
 
@@ -292,9 +292,9 @@ def _ratio(one: FloatArray, other: FloatArray) -> FloatArray:
     return result
 
 
-def rms(problem: Problem, values: FloatArray, noise: FloatArray) -> float:
-    """Root mean square of the residuals in standard deviations, stragglers softened."""
-    scaled = _soft(problem.residuals(values) / noise[problem.channels], 1.0)
+def rms(channels: NDArray[np.int64], residuals: FloatArray, noise: FloatArray) -> float:
+    """Root mean square of residuals (segments, m) in standard deviations, stragglers softened; see Problem."""
+    scaled = _soft(residuals / noise[channels], 1.0)
     return float(np.sqrt(np.nanmean(scaled**2)))
 
 

@@ -39,12 +39,10 @@ class FloorProblem:
         unknowns: Sequence[Unknown],
         world: World,
         executor: Executor | None = None,
-        tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.unknowns: Sequence[Unknown] = tuple(unknowns)
         self._world = world
         self._executor = executor or InThisProcess()
-        self._tick = tick
         self._skip = round(FORGET / description.control_period)
         self._names = [name for name in QUANTITIES if all(name in shot.quantities for shot in shots)]
         self._shoot = partial(shoot_table, description, list(shots))
@@ -92,7 +90,6 @@ class FloorProblem:
         result: dict[int, FloatArray] = {}
         for (i, _), found in run_all(self._executor, partial(_second, self._shoot), worlds):
             result[i] = self._flat(found)
-            self._tick()
         return [result[i] for i in range(len(many))]
 
 

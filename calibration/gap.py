@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.gap_measures import Estimate, measure_gap
+from calibration.gap_measures import FEWEST, Estimate, measure_gap
 from calibration.logged import LoggedTrial
 from calibration.moments import States, states_of
 from calibration.prediction import Lemma, Prediction, predict, simulation_lemma
@@ -141,7 +141,7 @@ def _walked(description: RobotDescription, pairs: Sequence[GaitPair]) -> list[St
     ordered = sorted(pairs, key=lambda pair: float(pair.real.mean()))
     chosen = sorted({round(index) for index in np.linspace(0, len(ordered) - 1, min(PREDICTED, len(ordered)))})
     found = (states_of(description, ordered[index].trials[0].telemetry) for index in chosen)
-    return [states for states in found if states is not None and len(states.time) > 100]
+    return [states for states in found if states is not None]
 
 
 def in_words(gap: Gap) -> list[str]:
@@ -166,7 +166,8 @@ def in_words(gap: Gap) -> list[str]:
         lines.append(f"errors as a share of what moved meanwhile: {moved}")
     else:
         lines.append(
-            "without the body's pose in the log nothing can be predicted along it: --odometer stream tracks it"
+            "nothing can be predicted along these trials: that takes joints and the body's pose in the log (--odometer "
+            "stream tracks it), for 20 control periods at least"
         )
     if gap.lemma is not None:
         lemma = gap.lemma
@@ -178,4 +179,6 @@ def in_words(gap: Gap) -> list[str]:
 
 
 def _interval(estimate: Estimate) -> str:
+    if not np.isfinite(estimate.low):
+        return f"{FEWEST} gaits or more would tell how sure that is"
     return f"95 % interval {estimate.low:.3f} to {estimate.high:.3f}"

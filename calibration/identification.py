@@ -122,7 +122,9 @@ def distributions(
             section = section.setdefault(key, {})
         section[path[-1]] = drawn
     for (name, field), parts in triples.items():
-        table.setdefault(name, {})[field] = [parts.get(i, {"choice": [0.0], "relative": "plus"}) for i in range(3)]
+        believed = table.get(name, {}).get(field) or ({"choice": [0.0], "relative": "plus"},)
+        believed = believed if len(believed) == 3 else 3 * tuple(believed)
+        table.setdefault(name, {})[field] = [parts.get(i, believed[i]) for i in range(3)]
     _slope(table, parameters)
     return Randomization.model_validate(table)
 
@@ -136,13 +138,15 @@ def _distribution(parameter: IdentifiedParameter, unknown: Unknown) -> dict[str,
 
 
 def _slope(table: dict[str, Any], parameters: Mapping[str, IdentifiedParameter]) -> None:
-    """A slope's two components as steepness and direction."""
+    """A slope's two components as steepness and direction, which is any where the floor may as well be level."""
     found = [parameters[name] for name in SLOPES if name in parameters and parameters[name].identified]
     if not found:
         return
     ahead, left = (parameters[name].value if name in parameters else 0.0 for name in SLOPES)
     steep = math.degrees(math.hypot(ahead, left))
     spread = max(math.degrees(p.high - p.low) / (2 * NORMAL_95) for p in found)
+    reach, heading = NORMAL_95 * spread, math.degrees(math.atan2(left, ahead))
+    aside = 180.0 if reach >= steep else math.degrees(math.asin(reach / steep))
     floor = table.setdefault("floor", {})
-    floor["slope_deg"] = {"uniform": [max(0.0, steep - NORMAL_95 * spread), steep + NORMAL_95 * spread]}
-    floor["slope_heading_deg"] = {"choice": [math.degrees(math.atan2(left, ahead))]}
+    floor["slope_deg"] = {"uniform": [max(0.0, steep - reach), steep + reach]}
+    floor["slope_heading_deg"] = {"uniform": [heading - aside, heading + aside]}

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.battery import battery_of
-from calibration.fit import Estimate, fit, rms, scanned
+from calibration.fit import INFORMATIVE, Estimate, fit, rms, scanned
 from calibration.floor_problem import FloorProblem
 from calibration.grid import Grid, on_grid
 from calibration.identification import NORMAL_95, Identification, IdentifiedParameter, distributions
@@ -65,7 +65,8 @@ _NOTHING_TO_JUDGE = "no motion is left to judge the fit by: log two of a kind (o
 def identify(
     description: RobotDescription,
     trials: Sequence[LoggedTrial],
-    prior: World | Randomization | None = None,
+    prior: World | None = None,
+    belief: Randomization | None = None,
     *,
     seed: int = 0,
     executor: Executor | None = None,
@@ -73,14 +74,13 @@ def identify(
 ) -> Identification:
     """Fit a world to logged trials.
 
-    prior: where to begin and what unidentified parameters keep; a Randomization also says how sure that is.
+    prior: where to begin and what unidentified parameters keep. belief: what is known of it: distributions around the
+    prior, whose means take its place, and whose spreads say how sure they are.
     executor: where worlds are simulated (None: here). progress: told what is being done. The same trials, prior and
     seed give the same result. Raises RobotpsError where the trials cannot tell anything: no joint positions, or
     neither a motion on a stand nor one in which the body was tracked.
     """
-    base = prior if isinstance(prior, World) else World()
-    belief = prior if isinstance(prior, Randomization) else None
-    return _Fitting(description, base, belief, seed, executor, progress).run(trials)
+    return _Fitting(description, prior or World(), belief, seed, executor, progress).run(trials)
 
 
 class _Fitting:
@@ -94,15 +94,19 @@ class _Fitting:
         tell: Tell,
     ) -> None:
         self.description = description
-        self.base = base
-        self.belief = belief
         self.seed = seed
         self.executor = executor
         self.tell = tell
-        self.unknowns = [*servo_unknowns(description, base), *body_unknowns(base)]
+        unknowns = [*servo_unknowns(description, base), *body_unknowns(base)]
         if belief is not None:
-            self.unknowns = believed(self.unknowns, belief)
-        self.priors = {unknown.name: unknown for unknown in self.unknowns}
+            plain, unknowns = unknowns, believed(unknowns, belief)
+            # the means take the base's place, around which nothing may then be drawn any more
+            belief = belief.absolute(description, base)
+            means = {own.name: own.prior for own, one in zip(unknowns, plain, strict=True) if own.prior != one.prior}
+            base = with_values(base, means)
+        self.base = base
+        self.belief = belief
+        self.priors = {unknown.name: unknown for unknown in unknowns}
         self.now = dict(self.priors)
         """What is believed of each parameter after the stages so far."""
         self.found: dict[str, IdentifiedParameter] = {}
@@ -197,7 +201,7 @@ class _Fitting:
                 continue
             first = self.priors[unknown.name]
             value, deviation = float(estimate.values[i]), float(estimate.deviation[i])
-            informative = bool(deviation < 0.5 * first.spread)
+            informative = bool(deviation < INFORMATIVE * first.spread)
             at_bound = bool(estimate.at_bound[i])
             parameter = IdentifiedParameter(
                 name=unknown.name,
@@ -214,9 +218,14 @@ class _Fitting:
                 self.now[unknown.name] = replace(unknown, prior=value, spread=deviation)
 
     def _share_strength(self) -> None:
-        """What all joints have in common is the servos' strength: the joints' own then have a mean of 1."""
+        """What all joints have in common is the servos' strength: the joints' own then have a mean of 1.
+
+        That can only be said of all of them: what is left at its prior is not touched.
+        """
         common = self.found["servo.strength_scale"]
         own = [self.found[f"joints.{name}.strength_scale"] for name in self.description.joint_names]
+        if not all(parameter.identified for parameter in (common, *own)):
+            return
         mean = float(np.mean([parameter.value for parameter in own]))
         for factor, parameters in ((mean, [common]), (1.0 / mean, own)):
             for parameter in parameters:
@@ -227,8 +236,7 @@ class _Fitting:
                     high=parameter.high * factor,
                 )
                 self.found[parameter.name] = scaled
-                if scaled.identified:
-                    self.now[parameter.name] = replace(self.now[parameter.name], prior=scaled.value)
+                self.now[parameter.name] = replace(self.now[parameter.name], prior=scaled.value)
 
     def _values(self) -> dict[str, float]:
         return {name: parameter.value for name, parameter in self.found.items() if parameter.identified}
@@ -289,9 +297,15 @@ def split(trials: Sequence[LoggedTrial]) -> tuple[list[LoggedTrial], list[Logged
 
 
 def _before_and_after(problem: StandProblem | FloorProblem, fitted: Mapping[str, float]) -> tuple[float, float, int]:
+    """Root mean squares of what the prior and the fit leave, and of how many readings."""
     prior = np.array([unknown.prior for unknown in problem.unknowns])
     values = np.array([fitted.get(unknown.name, unknown.prior) for unknown in problem.unknowns])
-    return rms(problem, prior, problem.floor), rms(problem, values, problem.floor), problem.residuals(prior).size
+    before, after = (problem.residuals(each) for each in (prior, values))
+    return (
+        rms(problem.channels, before, problem.floor),
+        rms(problem.channels, after, problem.floor),
+        int(np.isfinite(before).sum()),
+    )
 
 
 def _covariance(estimate: Estimate, names: Sequence[str]) -> FloatArray:

@@ -24,6 +24,9 @@ TRUNCATED = 3.0
 
 NEUTRAL_JOINT = JointWorld().model_dump()
 
+DIRECTIONS = ("slope_heading_deg",)
+"""Fields that have no distance from the nominal world."""
+
 
 class Distribution(FileModel):
     """One of uniform [low, high], log_uniform [low, high], normal [mean, standard deviation] or choice [values...].
@@ -67,6 +70,21 @@ class Distribution(FileModel):
         else:
             value = float(generator.choice(self.choice or ()))
         return self._placed(value, nominal)
+
+    def absolute(self, nominal: float) -> Distribution:
+        """The same draws, no longer relative to a nominal value. What was log-uniform and moved becomes uniform."""
+        if self.relative is None:
+            return self
+        if self.normal is not None:
+            mean, deviation = self.normal
+            scale = abs(nominal) if self.relative == "times" else 1.0
+            return Distribution(normal=(self._placed(mean, nominal), scale * deviation))
+        values = tuple(sorted(self._ends(nominal)))
+        if self.choice is not None:
+            return Distribution(choice=values)
+        if self.log_uniform is not None and self.relative == "times" and nominal > 0:
+            return Distribution(log_uniform=(values[0], values[1]))
+        return Distribution(uniform=(values[0], values[1]))
 
     def lowest(self, nominal: float) -> float:
         """The lowest value that may be drawn."""
@@ -139,8 +157,23 @@ class Randomization(FileModel):
         table = nominal.model_dump()
         for path, distributions in self._paths(description):
             generator = np.random.default_rng(np.random.SeedSequence((seed, zlib.crc32(".".join(path).encode()))))
-            _replace(table, values, path, [partial(_drawn, each, generator, width) for each in distributions])
+            own = 1.0 if path[-1] in DIRECTIONS else width
+            _replace(table, values, path, [partial(_drawn, each, generator, own) for each in distributions])
         return _world(table, "randomization")
+
+    def absolute(self, description: RobotDescription, nominal: World) -> Randomization:
+        """The same draws around this world, no longer relative to it, joint by joint."""
+        values = nominal.filled_in(description).model_dump()
+        table: dict[str, Any] = {}
+        for path, distributions in self._paths(description):
+            numbers = _at(values, path)
+            section = table
+            for key in path[:-1]:
+                section = section.setdefault(key, {})
+            if len(numbers) > len(distributions):
+                distributions = distributions * len(numbers)
+            section[path[-1]] = tuple(each.absolute(n) for each, n in zip(distributions, numbers, strict=True))
+        return Randomization(**table)
 
     def check(self, description: RobotDescription, nominal: World, source: str) -> None:
         """Raises RobotpsError where a draw could be no possible world, or names a joint the robot does not have."""
@@ -171,16 +204,20 @@ class Randomization(FileModel):
                     yield (*section.split("."), field), distributions
 
 
-def load_randomization(source: str | Path, description: RobotDescription) -> Randomization:
+def load_randomization(
+    source: str | Path, description: RobotDescription, nominal: World | None = None
+) -> Randomization:
     """`default`, or distributions from a TOML file; raises RobotpsError naming the file, the key and the mend.
 
-    The file of an identified world holds them in a table of their own, [randomization].
+    nominal: the world around which it draws, if not the robot's own as described. The file of an identified world holds
+    them in a table of their own, [randomization].
     """
     if str(source) == "default":
-        return default_randomization(description)
-    table = read_table(source)
-    randomization = parse(table.get("randomization", table), Randomization, str(source))
-    randomization.check(description, World(), str(source))
+        randomization = default_randomization(description)
+    else:
+        table = read_table(source)
+        randomization = parse(table.get("randomization", table), Randomization, str(source))
+    randomization.check(description, nominal or World(), str(source))
     return randomization
 
 
@@ -235,17 +272,20 @@ def _replace(
     choose: Sequence[Callable[[float], float]],
 ) -> None:
     """Put into a World's table, at `path`, what `choose` makes of each nominal number there."""
+    numbers = _at(nominal, path)
+    choose = choose if len(choose) == len(numbers) else [choose[0]] * len(numbers)
+    new = tuple(each(number) for each, number in zip(choose, numbers, strict=True))
+    for key in path[:-1]:
+        table = table.setdefault(key, {})
+    table[path[-1]] = new if len(new) > 1 else new[0]
+
+
+def _at(nominal: Mapping[str, Any], path: tuple[str, ...]) -> tuple[float, ...]:
+    """The number, or the three, at a path of a World's table."""
     value: Any = nominal
     for key in path:
         value = value.get(key, NEUTRAL_JOINT) if value is nominal["joints"] else value[key]
-    if isinstance(value, tuple):
-        choose = choose if len(choose) == len(value) else [choose[0]] * len(value)
-        new: Any = tuple(each(number) for each, number in zip(choose, value, strict=True))
-    else:
-        new = choose[0](value)
-    for key in path[:-1]:
-        table = table.setdefault(key, {})
-    table[path[-1]] = new
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _world(table: dict[str, Any], source: str) -> World:

@@ -110,8 +110,6 @@ class SimulatedRobot(Robot):
             return
         self._p: Any = bullet()
         self._links = body_of(self.description).in_world(self.world.body, self._servos.armature)
-        streams = np.random.SeedSequence(self.seed).spawn(4)
-        self._start, self._noise, self._push, self._terrain = (np.random.default_rng(stream) for stream in streams)
         self._client = _idle_clients.pop() if _idle_clients else self._p.connect(self._p.DIRECT)
         if self.description.fingerprint not in _built_in_contacts:
             _built_in_contacts[self.description.fingerprint] = self._touching_at_rest()
@@ -120,6 +118,9 @@ class SimulatedRobot(Robot):
         """Build the world afresh, place the robot in it at these joint angles, rad, and let it settle."""
         if self._client is None:
             raise ValueError("connect the robot first: use it as a context manager")
+        streams = np.random.SeedSequence(self.seed).spawn(4)
+        self._start, self._noise, self._push, self._terrain = (np.random.default_rng(stream) for stream in streams)
+        self._servos.hold_voltage(None)
         self._build()
         placed = np.asarray(joints) + np.array(self._servos.zeros)
         noise = self._start.normal(0.0, self.world.start.joint_noise_rad, len(placed))

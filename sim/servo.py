@@ -53,8 +53,8 @@ class Servos:
         self.latency: float = filled["servo"]["latency_s"]
         self.setpoint_speed = servo.no_load_speed
         self.derivative_time = servo.derivative_time
-        self.open_circuit: float = filled["battery"]["volts"]
-        self.resistance = world.battery.resistance_ohm
+        self._battery: tuple[float, float] = (filled["battery"]["volts"], world.battery.resistance_ohm)
+        self.open_circuit, self.resistance = self._battery
         self.voltage = self.open_circuit
         self._nominal_voltage = servo.voltage
         self._gain = [servo.gain * scale.gain_scale * s for s in strength]
@@ -70,10 +70,10 @@ class Servos:
             for gain, stall, line in zip(self._gain, self._stall, self._line, strict=True)
         ]
 
-    def hold_voltage(self, volts: float) -> None:
-        """Run on a measured voltage instead of the world's battery."""
-        self.open_circuit, self.resistance = volts, 0.0
-        self._set_voltage(volts)
+    def hold_voltage(self, volts: float | None) -> None:
+        """Run on a measured voltage instead of the world's battery; None: on that, rested."""
+        self.open_circuit, self.resistance = self._battery if volts is None else (volts, 0.0)
+        self._set_voltage(self.open_circuit)
 
     def drive(self, states: Sequence[JointState], goals: Sequence[float]) -> list[float]:
         """Torques of the motors, N m, at the joints' states and goals, rad (a CommandLine's)."""

@@ -56,8 +56,7 @@ class ShootingRobot(SimulatedRobot):
         self._commands = self._command_line(self._clipped(start.sent[0]))
         for target in start.sent:
             self._commands.setpoints(self._goals(self._clipped(target)))
-        if start.voltage is not None:
-            servos.hold_voltage(start.voltage)
+        servos.hold_voltage(start.voltage)
         self._limp = False
         self._states = p.getJointStates(self._body, self._joints, physicsClientId=client)
         turn = self._trunk_turn()

@@ -69,7 +69,8 @@ def adapt(
     pace: Pace = "wall",
     seed: Seed = None,
     config: Annotated[
-        Path | None, typer.Option(help="Tables [trial] and [objective] from a TOML file of `tune`; flags win over it.")
+        Path | None,
+        typer.Option(help="TOML file with the tables [trial] and [objective] of `tune`; flags win over it."),
     ] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder. Default: a new one under logs/.")] = None,
     resume: Annotated[
@@ -84,8 +85,9 @@ def adapt(
     from robotps.cli.options import worker_count
     from robotps.cli.place import PhysicalFlags, needed_port, physical
     from robotps.cli.tune import latest, new_folder
-    from robotps.cli.tune_settings import asked_for
+    from robotps.cli.tune_settings import AdaptConfig, asked_for
     from robotps.errors import RobotpsError
+    from robotps.files import read_toml
     from robotps.rounds import is_adaptation, plan_of
     from robotps.run import Run
     from robotps.settings import settings_of
@@ -117,7 +119,9 @@ def adapt(
         return
     budget = robot_trials or ROBOT_TRIALS
     given |= {"iterations": 1, "confirm": max(2, budget // 24)}
-    description, settings = asked_for(given, config, simulated=False)
+    if config is not None:
+        given |= read_toml(config, AdaptConfig).model_dump()
+    description, settings = asked_for(given, None, simulated=False)
     plan = _plan(description, rounds, planning_trials, identify is not False, world, randomize)
     settings = _checked(description, settings, plan, budget)
     folder = run or new_folder(description.name, "adapt")
@@ -142,7 +146,8 @@ def _plan(
     from robotps.cli.simulation import randomization_table, world_table
     from robotps.rounds import Plan
 
-    prior = randomization_table(randomize or "default", description) or {}
+    table = world_table(world, description)
+    prior = randomization_table(randomize or "default", description, table) or {}
     if randomize in (None, "default"):
         prior = {**prior, "floor": {"friction": prior["floor"]["friction"]}}
         del prior["push"]
@@ -150,7 +155,7 @@ def _plan(
         rounds=rounds or ROUNDS,
         planning_trials=PLANNING_TRIALS if planning_trials is None else planning_trials,
         identify=identify,
-        world=world_table(world, description),
+        world=table,
         randomization=prior,
     )
 

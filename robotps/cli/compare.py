@@ -133,7 +133,7 @@ def _arenas(settings: ComparisonSettings) -> dict[str, Arena]:
         if description.name in arenas:
             raise RobotpsError(f"--robot {name}: another one is called '{description.name}' too: give it another name")
         world = world_table(settings.world, description)
-        randomization = randomization_table(settings.randomize, description)
+        randomization = randomization_table(settings.randomize, description, world)
         arenas[description.name] = Arena(
             description, world, randomization, simulation(description), worlds(description, world, randomization)
         )

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from robotps.tuning import Progress
 
 
+GAITS, SPREAD = 8, 3.0
+
+
 def gap(
     runs: Annotated[
         list[Path] | None, typer.Argument(metavar="[RUN]...", help="Runs with physical trials, or none: see --on.")
@@ -38,11 +41,18 @@ def gap(
     on: On = "sim",
     world: World = None,
     randomize: Randomize = None,
-    gait: Annotated[str, typer.Option(help="With --on: the gait to spread around: FILE.toml, a RUN or initial.")] = (
-        "initial"
-    ),
-    gaits: Annotated[int, typer.Option(help="With --on: how many gaits, the given one among them.", min=2)] = 8,
-    spread: Annotated[float, typer.Option(help="With --on: how far around it, in steps of each parameter.")] = 3.0,
+    gait: Annotated[
+        str | None,
+        typer.Option(help="With --on: the gait to spread around: FILE.toml, a RUN or initial. Default: initial."),
+    ] = None,
+    gaits: Annotated[
+        int | None,
+        typer.Option(help=f"With --on: how many gaits, the given one among them. Default: {GAITS}.", min=2),
+    ] = None,
+    spread: Annotated[
+        float | None,
+        typer.Option(help=f"With --on: how far around it, in steps of each parameter. Default: {SPREAD:g}.", min=0),
+    ] = None,
     repeats: Annotated[int, typer.Option(help="Trials of each gait, real (with --on) and simulated.", min=1)] = 3,
     seconds: Seconds = None,
     odometer: Odometer = None,
@@ -56,7 +66,7 @@ def gap(
     """Measure how far a simulated world is from reality, over the same gaits."""
     from calibration.gap import gap_of, in_words
     from calibration.logged import logged_trials
-    from robotps.cli.place import PhysicalFlags, serial_port
+    from robotps.cli.place import PhysicalFlags, only_with_robot, serial_port
     from robotps.cli.simulation import randomization_table, simulation, world_table, worlds
     from robotps.description import load_description
     from robotps.errors import RobotpsError
@@ -70,14 +80,16 @@ def gap(
             if port is None
             else "either runs are compared, or gaits are taken with --on: leave out one of them"
         )
-    if port is None and seconds is not None:
-        raise RobotpsError("--seconds is for gaits that are taken with --on: logged trials are as long as they are")
+    if port is None:
+        asked = {"--gait": gait, "--gaits": gaits, "--spread": spread, "--seconds": seconds}
+        only_with_robot(asked, PhysicalFlags(odometer, yes, assistant, pace))
     description = load_description(robot or "dkitty") if port is not None or robot else _robot_of(folders[0])
     table = world_table(world, description)
-    draw = worlds(description, table, randomization_table(randomize, description))
+    draw = worlds(description, table, randomization_table(randomize, description, table))
     if port is not None:
         flags = PhysicalFlags(odometer, yes, assistant, pace)
-        folders = [_take(description, port, flags, gait, gaits, spread, repeats, seconds, seed or 0)]
+        count, steps = GAITS if gaits is None else gaits, SPREAD if spread is None else spread
+        folders = [_take(description, port, flags, gait or "initial", count, steps, repeats, seconds, seed or 0)]
 
     def told(pair: GaitPair) -> None:
         say(f"real {pair.real.mean():.3f} m/s ({len(pair.real)} trials), simulated {pair.simulated.mean():.3f} m/s")

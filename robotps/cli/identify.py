@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,8 +36,12 @@ def identify(
     excite: Annotated[
         bool, typer.Option("--excite", help="Have the robot make motions that tell most about it; needs --on serial.")
     ] = False,
-    stand: Annotated[bool, typer.Option(help="Motions in the air, on a stand, among those of --excite.")] = True,
-    floor: Annotated[bool, typer.Option(help="Motions on the floor among those of --excite.")] = True,
+    stand: Annotated[
+        bool, typer.Option("--stand/--no-stand", help="Motions in the air, on a stand, among those of --excite.")
+    ] = True,
+    floor: Annotated[
+        bool, typer.Option("--floor/--no-floor", help="Motions on the floor among those of --excite.")
+    ] = True,
     world: World = None,
     randomize: Randomize = None,
     out: Annotated[Path | None, typer.Option(help="The world file. Default: identified.toml beside the run.")] = None,
@@ -56,37 +60,48 @@ def identify(
     from calibration.identify import identify as fit
     from calibration.logged import logged_trials
     from robotps.cli.options import worker_count
-    from robotps.cli.place import PhysicalFlags, needed_port
+    from robotps.cli.place import PhysicalFlags, needed_port, only_with_robot
+    from robotps.cli.simulation import randomization_table, world_table
     from robotps.description import load_description
     from robotps.errors import RobotpsError
     from robotps.run import Run
     from robotps.workers import ProcessExecutor
-    from sim.randomization import load_randomization
-    from sim.world import load_world
+    from sim.randomization import Randomization
+    from sim.world import World as SimulatedWorld
 
-    paths = list(runs or [])
-    if not excite and not paths:
-        raise RobotpsError("name RUNs with physical trials, or have the robot make some: --excite --on serial:PORT")
-    if world is not None and randomize not in (None, "none"):
-        raise RobotpsError("what is believed beforehand is a --world, or a distribution of --randomize: give one")
-    if robot is None and paths and not excite:
+    paths, flags = list(runs or []), PhysicalFlags(odometer, yes, assistant, pace)
+    if not excite:
+        if not paths:
+            raise RobotpsError("name RUNs with physical trials, or have the robot make some: --excite --on serial:PORT")
+        asked = {"--on": None if on == "sim" else on, "--no-stand": stand and None, "--no-floor": floor and None}
+        only_with_robot(asked, flags)
+    elif not (stand or floor):
+        raise RobotpsError("--no-stand and --no-floor leave no motion to make: leave out one of them, or --excite")
+    if robot is None and paths:
         with Run.open(paths[0]) as run:
             description = run.description
     else:
         description = load_description(robot or "dkitty")
     if out is not None and not out.parent.is_dir():
         raise RobotpsError(f"--out {out}: there is no folder {out.parent}")
-    prior: Any = load_world(world or "nominal")
-    prior.check_joints(description, world or "nominal")
-    if randomize not in (None, "none"):
-        prior = load_randomization(randomize, description)
+    table = world_table(world, description)
+    belief = randomization_table(randomize, description, table)
+    # before anything moves: are these runs this robot's?
+    trials = logged_trials(paths, description) if paths else []
     if excite:
-        flags = PhysicalFlags(odometer, yes, assistant, pace)
         paths.append(_excite(description, needed_port(on), flags, seed or 0, stand, floor))
-    trials = logged_trials(paths, description)
+        trials += logged_trials(paths[-1:], description)
     executor = ProcessExecutor(worker_count(workers), time_limit=600.0)
     try:
-        found = fit(description, trials, prior, seed=seed or 0, executor=executor, progress=say)
+        found = fit(
+            description,
+            trials,
+            SimulatedWorld.model_validate(table),
+            None if belief is None else Randomization.model_validate(belief),
+            seed=seed or 0,
+            executor=executor,
+            progress=say,
+        )
     finally:
         executor.shutdown(cancel_futures=True)
     file = out or (paths[-1] if paths[-1].is_dir() else paths[-1].parent) / "identified.toml"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,6 +104,19 @@ def only_truth(odometer: Sequence[str], assistant: Sequence[str], pace: str, wal
     for flag, given in (("--assistant", assistant), ("--pace device", pace != "wall"), ("--return", walk_back)):
         if given:
             raise RobotpsError(f"{flag} is for physical robots: give --on serial:PORT, or leave it out")
+
+
+def only_with_robot(asked: Mapping[str, object], flags: PhysicalFlags) -> None:
+    """Raises RobotpsError for flags, by name, that were given though no robot is to move."""
+    moving = {
+        "--odometer": flags.odometer,
+        "--yes": flags.yes or None,
+        "--assistant": flags.assistant,
+        "--pace": None if flags.pace == "wall" else flags.pace,
+    }
+    given = [flag for flag, value in {**asked, **moving}.items() if value is not None]
+    if given:
+        raise RobotpsError(f"{', '.join(given)}: for motions of the robot; logged ones are what they are: leave it out")
 
 
 def needed_port(on: str) -> str:

@@ -31,13 +31,17 @@ def world_table(world: str | None, description: RobotDescription) -> dict[str, A
     return table
 
 
-def randomization_table(randomize: str | None, description: RobotDescription) -> dict[str, Any] | None:
-    """`--randomize`: none, the robot's default, or a file's distributions over worlds."""
+def randomization_table(
+    randomize: str | None, description: RobotDescription, world: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """`--randomize`: none, the robot's default, or a file's distributions over worlds, around that of `--world`."""
     if randomize is None or randomize == "none":
         return None
     from sim.randomization import load_randomization
+    from sim.world import World
 
-    table: dict[str, Any] = load_randomization(randomize, description).model_dump(mode="json", exclude_defaults=True)
+    loaded = load_randomization(randomize, description, World.model_validate(world))
+    table: dict[str, Any] = loaded.model_dump(mode="json", exclude_defaults=True)
     return table
 
 

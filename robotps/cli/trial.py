@@ -134,7 +134,8 @@ def _simulated(
     from robotps.cli.simulation import randomization_table, simulation, world_table, worlds
     from robotps.trial import run_trial
 
-    draw = worlds(description, world_table(world, description), randomization_table(randomize, description))
+    table = world_table(world, description)
+    draw = worlds(description, table, randomization_table(randomize, description, table))
     trials = []
     for repeat in range(repeats):
         # the first repeat of seed S is the trial of seed S itself

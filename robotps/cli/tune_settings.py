@@ -58,6 +58,13 @@ class TuneConfig(FileModel):
     widen: Widening = Widening()
 
 
+class AdaptConfig(FileModel):
+    """Keys of a file for `adapt`: the tables of a tune file that have no flags."""
+
+    trial: TrialSettings = TrialSettings()
+    objective: Objective = Objective()
+
+
 def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) -> tuple[RobotDescription, TuneSettings]:
     """The robot and what to do. flags: those given, by name. Raises RobotpsError naming file, key and mend."""
     table = (
@@ -76,7 +83,7 @@ def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) ->
     world, randomize = table.pop("world"), table.pop("randomize")
     if simulated:
         table["world"] = world_table(world, description)
-        table["randomization"] = randomization_table(randomize, description)
+        table["randomization"] = randomization_table(randomize, description, table["world"])
     elif world is not None or randomize is not None:
         raise RobotpsError("--world and --randomize are for simulation: a physical robot is in the world it is in")
     ends = any(not rule.startswith("speed") for rule in table["stop"])  # a speed may never be reached

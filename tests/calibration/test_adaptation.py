@@ -146,6 +146,19 @@ def test_what_faults_have_taken_of_the_trials_the_last_iteration_does_without(tm
     assert len(last) == lab.schedule.sizes[-1] - 3
 
 
+@pytest.mark.parametrize("planning", [True, False])
+def test_no_round_is_planned_that_no_trial_is_left_for(tmp_path: Path, planning: bool) -> None:
+    lab = Lab(tmp_path / "run", planning=planning)
+    lab.start()
+    lab.iterate(1)
+    for _ in range(lab.settings.budget - lab.run.count() - (lab.settings.trials_to_confirm - lab.settings.confirm)):
+        lab.walk(lab.run.candidates("search", 0)[0], fault=True)
+    before = lab.identified
+    assert len(lab.search.ask()) == 1  # what Tuning asks to see that it is one too many
+    assert lab.identified == before
+    assert len(rounds_of(lab.run)) == 1
+
+
 def test_the_record_decides_what_comes_next_and_nothing_is_planned_twice(tmp_path: Path) -> None:
     once = Lab(tmp_path / "run")
     once.start()

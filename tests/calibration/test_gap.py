@@ -18,6 +18,7 @@ from robotps.cli.simulation import SameWorld, simulation
 from robotps.description import load_description
 from robotps.errors import RobotpsError
 from robotps.gait import Gait, initial_gait
+from robotps.legs import LEGS
 from robotps.robot import Telemetry
 from robotps.trial import TrialSettings, run_trial
 from sim.robot import SimulatedRobot
@@ -91,16 +92,18 @@ def test_a_reality_as_described_has_a_small_gap_and_another_one_a_greater() -> N
     assert same.lemma.bound < other.lemma.bound
 
 
-def test_the_joint_with_another_zero_is_among_the_worst() -> None:
-    odd = World.model_validate({"joints": {"rear_right_thigh": {"zero_offset_rad": 0.15}}})
-    with SimulatedRobot(DKITTY, odd) as robot:
-        _, telemetry = run_trial(robot, gaits()[1], SETTINGS)
-    assert telemetry is not None
-    states = states_of(DKITTY, telemetry)
-    assert states is not None
-    prediction = predict(DKITTY, World(), [states], shots=20)
-    worst = DKITTY.joint_names[int(prediction.joints[-1].argmax())]
-    assert worst.startswith(("rear_right", "front_left"))  # the legs that stand together in a trot
+def test_the_leg_with_another_zero_is_the_worst() -> None:
+    errors = []
+    for joints in ({}, {"rear_right_thigh": {"zero_offset_rad": 0.15}}):
+        with SimulatedRobot(DKITTY, World.model_validate({"joints": joints})) as robot:
+            _, telemetry = run_trial(robot, gaits()[1], SETTINGS)
+        assert telemetry is not None
+        states = states_of(DKITTY, telemetry)
+        assert states is not None
+        errors.append(predict(DKITTY, World(), [states], shots=20).joints[-1].reshape(4, 3).sum(axis=1))
+    nominal, odd = errors
+    assert LEGS[int(odd.argmax())] == "rear_right"
+    assert odd[LEGS.index("rear_right")] > 8 * nominal.max()
 
 
 def test_a_trial_that_is_too_short_for_a_window_has_no_lemma() -> None:
@@ -182,3 +185,13 @@ def test_gaits_are_spread_around_the_start_within_bounds_and_only_safe_ones_are_
     assert taken[0] == pytest.approx(first[0])
     with pytest.raises(RobotpsError, match="pass a rehearsal"):
         rehearsed(DKITTY, "trot", space, iter([high] * 50), SETTINGS, 1)
+
+
+def test_where_no_gait_passes_a_rehearsal_that_is_said_and_where_some_do_these_are_sent() -> None:
+    space = DKITTY.gait_space
+    start = np.zeros(len(space))
+    hopeless = np.clip(np.full(len(space), 60.0), space.lower, space.upper)
+    with pytest.raises(RobotpsError, match="only 0 of 2 gaits pass"):
+        rehearsed(DKITTY, "trot", space, iter([hopeless, hopeless]), SETTINGS, 2)
+    passed = rehearsed(DKITTY, "trot", space, iter([hopeless, start]), SETTINGS, 2)
+    np.testing.assert_array_equal(passed, start[None])

@@ -107,6 +107,14 @@ def test_the_interval_of_a_correlation_is_near_fishers():
     assert (estimate.low, estimate.high) == pytest.approx((exact.low, exact.high), abs=0.08)
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_few_gaits_have_measures_and_no_intervals(count: int):
+    scores = [np.array([0.1 * n]) for n in range(count)]
+    for estimate in measure_gap(scores, scores).values():
+        assert np.isfinite(estimate.value)
+        assert np.isnan([estimate.low, estimate.high]).all()
+
+
 def test_repeats_without_a_score_and_single_gaits_are_refused():
     one = [np.array([0.1])]
     with pytest.raises(ValueError, match="two or more"):

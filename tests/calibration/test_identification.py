@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from calibration.identification import Identification, IdentifiedParameter, distributions
@@ -59,6 +60,27 @@ def test_intervals_become_distributions_and_the_rest_stays_as_believed() -> None
     assert all(world.body.com_offset_m[1] == 0.0 for world in worlds)
     assert len({world.body.com_offset_m[0] for world in worlds}) == 20
     assert all(abs(world.joints["rear_left_thigh"].zero_offset_rad - 0.03) < 0.0121 for world in worlds)
+
+
+def test_a_floor_that_may_be_level_slopes_in_any_direction() -> None:
+    nearly = {"floor.slope_ahead": parameter("floor.slope_ahead", 0.003, 0.014)}
+    worlds = [distributions(UNKNOWNS, nearly, None).draw(DKITTY, World(), seed) for seed in range(400)]
+    headings = np.radians([world.floor.slope_heading_deg for world in worlds])
+    ahead = np.radians([world.floor.slope_deg for world in worlds]) * np.cos(headings)
+    assert abs(ahead.mean()) < 0.003
+    assert 0.4 < (ahead < 0).mean() < 0.6
+    steep = {"floor.slope_ahead": parameter("floor.slope_ahead", 0.08, 0.014)}
+    drawn = distributions(UNKNOWNS, steep, None)
+    headings = np.array([drawn.draw(DKITTY, World(), seed).floor.slope_heading_deg for seed in range(100)])
+    assert np.abs(headings).max() < 25
+    assert headings.std() > 5
+
+
+def test_what_is_believed_of_one_coordinate_outlives_the_others() -> None:
+    prior = Randomization.model_validate({"body": {"com_offset_m": {"uniform": [-0.01, 0.01]}}})
+    x, y, z = distributions(UNKNOWNS, FOUND, prior).body["com_offset_m"]
+    assert x.normal == pytest.approx((0.01, 0.002))
+    assert y.uniform == z.uniform == (-0.01, 0.01)
 
 
 def test_the_file_is_for_both_flags(tmp_path: Path) -> None:

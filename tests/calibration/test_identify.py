@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from calibration.identify import identify, split
+from calibration.identification import IdentifiedParameter
+from calibration.identify import _Fitting, identify, split
 from calibration.logged import LoggedTrial, logged_trials
 from hardware.virtual.reality import Reality
 from hardware.virtual.robot import VirtualRobot
@@ -19,9 +20,11 @@ from robotps.description import load_description
 from robotps.errors import RobotpsError
 from robotps.gait import initial_gait
 from robotps.robot import Telemetry
+from robotps.run import Run
+from robotps.settings import TuneSettings
 from robotps.trial import TrialSettings
-from sim.randomization import load_randomization
-from sim.world import load_world
+from sim.randomization import Randomization, load_randomization
+from sim.world import World, load_world
 
 DKITTY = load_description("dkitty")
 REALITY = Reality.model_validate(
@@ -96,7 +99,52 @@ def test_what_is_missing_is_told_before_anything_moves(tmp_path: Path, monkeypat
         (["--excite"], "physical robot"),
         (["--excite", "--on", "serial:/dev/ttyNOPE"], "--odometer"),
         (["nowhere"], "nowhere"),
+        (["nowhere", "--no-stand", "--odometer", "stopwatch"], "--no-stand, --odometer: for motions of the robot"),
+        (["--excite", "--no-stand", "--no-floor"], "leave no motion"),
     ):
         result = CliRunner().invoke(app, ["identify", *arguments])
         assert result.exit_code == 1, arguments
         assert message in result.stderr
+
+
+def test_runs_of_another_robot_are_told_before_anything_moves(tmp_path: Path) -> None:
+    with Run.create(tmp_path / "run", TuneSettings(family="trot").model_dump(mode="json"), load_description("bittle")):
+        pass
+    there = ["--excite", "--on", "serial:/dev/ttyNOPE", "--odometer", "video:walk.mp4", "--robot", "dkitty"]
+    result = CliRunner().invoke(app, ["identify", str(tmp_path / "run"), *there])
+    assert result.exit_code == 1
+    assert "a run of 'bittle', not of 'dkitty'" in result.stderr
+
+
+def fitting(belief: dict[str, Any]) -> _Fitting:
+    return _Fitting(DKITTY, World(), Randomization.model_validate(belief), 0, None, lambda text: None)
+
+
+def test_what_was_believed_is_the_world_that_a_fit_is_judged_against() -> None:
+    doubled = {"uniform": [1.5, 2.5], "relative": "times"}
+    begun = fitting({"servo": {"strength_scale": {"uniform": [0.6, 0.9]}, "coulomb_friction": doubled}})
+    assert begun.base.servo.strength_scale == begun.priors["servo.strength_scale"].prior == 0.75
+    assert begun.base.servo.coulomb_friction == pytest.approx(2 * DKITTY.servo.coulomb_friction)
+    # drawn around the new world as around the old one
+    assert begun.belief is not None
+    draws = [begun.belief.draw(DKITTY, begun.base, seed).servo.coulomb_friction or 0.0 for seed in range(50)]
+    assert max(draws) <= 2.5 * DKITTY.servo.coulomb_friction
+    assert begun.base.joints == {}
+
+
+@pytest.mark.parametrize("left", ["servo.strength_scale", "joints.rear_left_thigh.strength_scale"])
+def test_strength_is_shared_out_among_what_was_identified_alone(left: str) -> None:
+    names = ["servo.strength_scale", *(f"joints.{name}.strength_scale" for name in DKITTY.joint_names)]
+    for skipped in (left, ""):
+        fit = fitting({})
+        for name in names:
+            known = name != skipped
+            value = 0.9 if known and name != names[0] else 1.0
+            fit.found[name] = IdentifiedParameter(name, "1", 1.0, value, 0.8, 1.0, at_bound=False, informative=known)
+        fit._share_strength()
+        values = [fit.found[name].value for name in names]
+        if skipped:
+            assert values[0] == 1.0
+            assert fit.found[skipped].value == 1.0
+        else:
+            assert values == pytest.approx([0.9, *[1.0] * 12])

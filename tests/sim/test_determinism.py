@@ -59,3 +59,14 @@ def test_a_worker_does_not_grow_with_its_trials() -> None:
 
 if __name__ == "__main__":
     print(fingerprint())
+
+
+def test_a_robot_that_stands_again_starts_as_one_that_has_just_come() -> None:
+    world = World.model_validate({"start": {"joint_noise_rad": 0.05}, "battery": {"resistance_ohm": 0.2}})
+    settings = TrialSettings(seconds=0.4, warm_up=0.2)
+    dkitty = load_description("dkitty")
+    with SimulatedRobot(dkitty, world, 3) as robot:
+        first, second = (run_trial(robot, initial_gait(dkitty), settings)[1] for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert digest(first) == digest(second)

@@ -180,3 +180,43 @@ def test_a_bad_file_names_itself_the_key_and_the_mend(tmp_path: Path, text: str,
     with pytest.raises(RobotpsError, match=told) as error:
         load_randomization(path, DKITTY)
     assert str(path) in str(error.value)
+
+
+def test_worlds_near_the_nominal_one_slope_in_all_directions() -> None:
+    source = randomization(floor={"slope_deg": {"uniform": [0, 2]}, "slope_heading_deg": {"uniform": [0, 360]}})
+    floors = [source.draw(DKITTY, World(), seed, width=0.3).floor for seed in range(200)]
+    assert max(floor.slope_deg for floor in floors) < 0.6
+    counts, _ = np.histogram([floor.slope_heading_deg for floor in floors], bins=4, range=(0, 360))
+    assert counts.min() > 25
+
+
+@pytest.mark.parametrize("relative", ["times", "plus"])
+@pytest.mark.parametrize(
+    "distribution",
+    [{"uniform": [0.3, 0.6]}, {"normal": [0.4, 0.05]}, {"choice": [0.2, 0.5]}, {"log_uniform": [0.2, 0.6]}],
+)
+def test_absolute_distributions_draw_the_same_around_any_world(relative: str, distribution: dict[str, Any]) -> None:
+    drawn = {**distribution, "relative": relative}
+    source = randomization(
+        floor={"friction": drawn}, each_joint={"strength_scale": drawn}, body={"com_offset_m": drawn}
+    )
+    nominal = World.model_validate({"floor": {"friction": 0.6}, "joints": {"rear_left_shank": {"strength_scale": 0.7}}})
+    absolute = source.absolute(DKITTY, nominal)
+    for seed in range(20):
+        around = source.draw(DKITTY, nominal, seed)
+        again = absolute.draw(DKITTY, World(), seed)
+        if (relative, *distribution) == ("plus", "log_uniform"):
+            assert 0.8 <= again.floor.friction <= 1.2
+        else:
+            assert again.floor.friction == pytest.approx(around.floor.friction)
+            assert again.body.com_offset_m == pytest.approx(around.body.com_offset_m)
+            for name in DKITTY.joint_names:
+                assert again.joints[name].strength_scale == pytest.approx(around.joints[name].strength_scale)
+
+
+def test_what_leaves_the_possible_around_another_world_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[floor]\nfriction = { uniform = [-0.3, 0.3], relative = "plus" }\n')
+    load_randomization(path, DKITTY)
+    with pytest.raises(RobotpsError, match=r"r\.toml: 'floor.friction' could be drawn as -0"):
+        load_randomization(path, DKITTY, World.model_validate({"floor": {"friction": 0.1}}))

@@ -98,3 +98,15 @@ def test_a_lower_voltage_makes_a_shot_lag() -> None:
             start = Moment(**{**vars(start), "voltage": voltage})
             ends.append(robot.shoot(start, log.sent[20:21] + 0.8)[-1].position)
     assert np.abs(np.array(ends[0]) - np.array(ends[1])).max() > 0.003
+
+
+def test_a_measured_voltage_is_for_its_own_shot() -> None:
+    log = walk("dkitty", 0.5, on_stand=True)
+    description = load_description("dkitty")
+    ends = []
+    with ShootingRobot(description, on_stand=True) as robot:
+        robot.stand(gait_cycle(description, initial_gait(description)).standing)
+        for voltage in (None, 6.0, None):
+            start = Moment(**{**vars(moment(log, 20)), "voltage": voltage})
+            ends.append(robot.shoot(start, log.sent[20:21] + 0.8)[-1].position)
+    assert ends[0] == ends[2] != ends[1]

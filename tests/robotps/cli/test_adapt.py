@@ -89,6 +89,11 @@ def test_what_cannot_be_done_is_one_message(make_run: Callable[..., Path], tmp_p
     gait.write_text("[parameters]\nfront_locus_y = -0.08\nrear_locus_y = 0.08\n")
     assert "not safe to try" in refused(*here, "--from", str(gait))
     assert "is no adaptation" in refused(*here, "--resume", "--run", str(make_run(world=None)))
+    config = tmp_path / "tune.toml"
+    config.write_text("repeats = 3\n[trial]\nseconds = 1.0\n")
+    told = refused(*here, "--config", str(config))
+    assert "tune.toml" in told
+    assert "repeats" in told
     assert "leave out --rounds, --identify" in refused(*here, "--resume", "--rounds", "2", "--no-identify")
 
 

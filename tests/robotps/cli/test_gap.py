@@ -35,6 +35,9 @@ def test_the_verb_says_what_it_needs(make_run: Callable[..., Path]) -> None:
     simulated = CliRunner().invoke(app, ["gap", str(make_run(world={}))])
     assert simulated.exit_code == 1
     assert "no physical trial" in simulated.stderr
+    logged = CliRunner().invoke(app, ["gap", "run", "--gaits", "9", "--odometer", "nonsense"])
+    assert logged.exit_code == 1
+    assert "--gaits, --odometer: for motions of the robot" in logged.stderr
 
 
 def test_no_run_is_made_for_a_robot_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
