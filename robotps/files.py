@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,16 +50,25 @@ def read_table(path: Path | str) -> dict[str, Any]:
         raise RobotpsError(f"{path}: not valid TOML: {error}") from None
 
 
-def parse(table: Mapping[str, Any], model: type[Model], source: str) -> Model:
-    """Check a table against a model; RobotpsError names `source` (a file, a run), the key and what was expected."""
+def parse(table: Mapping[str, Any], model: type[Model], source: str, flags: Collection[str] = ()) -> Model:
+    """Check a table against a model; RobotpsError names `source` (a file, a run), the key and what was expected.
+
+    flags: names of keys whose values were given as flags.
+    """
     try:
         return model.model_validate(_with_tuples(table), strict=True)  # strict: "0.7" and true are no numbers
     except ValidationError as error:
         problems: list[dict[str, Any]] = [dict(problem) for problem in error.errors()]
         unknown = [problem["loc"] for problem in problems if _unknown(problem)]
-        misspelt = [(*location[:-1], _nearest(location, model)) for location in unknown]
-        told = [_explain(problem, model, source) for problem in problems if problem["loc"] not in misspelt]
-        raise RobotpsError("\n".join(told)) from None
+        misspelt = [(*location[:-1], _nearest(location, _known(location, model))) for location in unknown]
+        told: dict[tuple[str, str], list[str]] = {}
+        for problem in problems:
+            if problem["loc"] not in misspelt:
+                where, expected, got = _explain(problem, model, source, flags)
+                # each kind of value that a key may have says on its own what that would be
+                told.setdefault((where, got), []).append(expected)
+        lines = [where + " or ".join(dict.fromkeys(kinds)) + got for (where, got), kinds in told.items()]
+        raise RobotpsError("\n".join(lines)) from None
 
 
 def _with_tuples(value: Any) -> Any:
@@ -84,28 +94,43 @@ def _unknown(problem: dict[str, Any]) -> bool:
     return bool(problem["type"] == "extra_forbidden")
 
 
-def _explain(problem: dict[str, Any], model: type[BaseModel], source: str) -> str:
-    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+def _explain(
+    problem: dict[str, Any], model: type[BaseModel], source: str, flags: Collection[str]
+) -> tuple[str, str, str]:
+    """Where the problem is, what was expected there, and what is there instead."""
+    location = [str(part) for part in problem["loc"] if not _KIND.fullmatch(str(part))]
+    key = ".".join(location)
     if _unknown(problem):
-        near = _nearest(problem["loc"], model)
-        return f"{source}: unknown key '{key}'" + (f"; the nearest known key is '{near}'" if near else "")
+        known = _known(problem["loc"], model)
+        near = _nearest(problem["loc"], known)
+        meant = f"the nearest known key is '{near}'" if near else f"known are {', '.join(known)}"
+        return f"{source}: unknown key '{key}'; ", meant, ""
     if problem["type"] == "missing":
-        return f"{source}: '{key}' is missing"
+        return f"{source}: ", f"'{key}' is missing", ""
     said = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     message = _IN_TOML.get(problem["type"], said)
-    where = f"'{key}': " if key else ""
+    flag = next((part for part in location if part in flags), None)
+    where = f"--{flag}: " if flag else f"{source}: '{key}': " if key else f"{source}: "
     got = "" if isinstance(problem["input"], dict | list | tuple) else f" (it is {problem['input']!r})"
-    return f"{source}: {where}{message}{got}"
+    return where, message, got
 
 
-def _nearest(location: tuple[int | str, ...], model: type[BaseModel]) -> str | None:
-    """The key that may have been meant at a location, of those that its table knows."""
+_KIND = re.compile(r"\[key\]|constrained-\w+|(literal|tuple|list|dict)\[.*\]")
+"""What pydantic puts into a location beside keys: the kind of value that was tried."""
+
+
+def _nearest(location: tuple[int | str, ...], known: list[str]) -> str | None:
+    """The key that may have been meant at a location."""
+    return next(iter(difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)), None)
+
+
+def _known(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    """The keys that are known at a location."""
     models = [model]
     for part in location[:-1]:  # an index, or a name that the person chose, leads to no other model
         fields = [field for one in models for name, field in one.model_fields.items() if part in (name, field.alias)]
         models = [inner for field in fields for inner in _models_in(field.annotation)] or models
-    known = [field.alias or name for one in models for name, field in one.model_fields.items()]
-    return next(iter(difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)), None)
+    return [field.alias or name for one in models for name, field in one.model_fields.items()]
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -134,10 +159,12 @@ def write_atomically(path: Path | str, content: str | bytes) -> None:
 def written_whole(path: Path | str) -> Iterator[Path]:
     """A temporary file to write in, beside `path`; at the end it is flushed to disk and renamed over it.
 
-    Nothing is left where the writing fails. Raises RobotpsError where the disk is full or the folder may not be
-    written.
+    Nothing is left where the writing fails, and a link goes on leading where it led. Raises RobotpsError where the disk
+    is full or the folder may not be written, or what is there is no file.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise RobotpsError(f"{path}: cannot be written: it is {'a folder' if path.is_dir() else 'a device or a pipe'}")
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

@@ -36,8 +36,11 @@ async def serve_scheduler(host: str, port: int, certificates: Path | None, ready
         ) as scheduler:
             ready(scheduler.address)
             await scheduler.finished()
-    except OSError as error:
-        raise RobotpsError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
+    except (OSError, RuntimeError) as error:
+        # the scheduler hides what the system said behind an error of its own
+        known = error if isinstance(error, OSError) else error.__cause__
+        said = (known.strerror if isinstance(known, OSError) else None) or known or error
+        raise RobotpsError(f"cannot listen at {host}:{port}: {said}") from None
 
 
 async def serve_workers(

@@ -96,7 +96,8 @@ def find(run: Run, number: int | None = None) -> Logged:
         result = result_of(run)
         candidates = run.trials("best" if result is not None and result.improved else "start") or run.trials()
         playable = [trial for trial in candidates if trial.ending not in ("refused", "running")]
-        playable.sort(key=lambda trial: trial.score is None)
+        # in the order of repeats, not of their ends
+        playable.sort(key=lambda trial: (trial.score is None, trial.repeat))
         if not playable:
             raise RobotpsError(f"{run.path}: this run has no trial yet that could be replayed")
         record = playable[0]

@@ -58,7 +58,8 @@ def conclude(
     if initial.value is None:
         return None
     score = score_of(best, effects, settings.tail)
-    improved = score.value is not None and score.value > initial.value
+    another = bool(best) and not best[0].candidate.same_gait(start[0].candidate)
+    improved = another and score.value is not None and score.value > initial.value
     trials = best if improved else start
     vector = trials[0].candidate.vector
     return TuneResult(

@@ -116,6 +116,10 @@ class Candidate:
     family: Family
     vector: FloatArray
 
+    def same_gait(self, other: Candidate) -> bool:
+        """Whether both are one gait, whatever they were tried for."""
+        return self.family == other.family and np.array_equal(self.vector, other.vector)
+
 
 @dataclass(frozen=True)
 class TrialRecord:

@@ -58,7 +58,8 @@ def summary(path: Path) -> Summary:
         trials = database.execute("SELECT count(*) FROM trial").fetchone()[0]
         notes = database.execute("SELECT count(*) FROM note").fetchone()[0]
         finished = _value(database, "finished", "$") == "1"
-    improved = best.score is not None and start.score is not None and best.score > start.score
+    another = best.gait != start.gait
+    improved = another and best.score is not None and start.score is not None and best.score > start.score
     done = finished if verb else isinstance(asked, int) and best.trials >= asked
     return Summary(
         path=path,
@@ -77,6 +78,7 @@ def summary(path: Path) -> Summary:
 @dataclass(frozen=True)
 class _Again:
     trials: int
+    gait: tuple[str, bytes] | None
     score: float | None
     speed: float | None
 
@@ -84,14 +86,15 @@ class _Again:
 def _again(database: sqlite3.Connection, stage: str, tail: float) -> _Again:
     """What the trials of the start, or of the best gait, said."""
     rows = database.execute(
-        "SELECT score, json_extract(metrics, '$.speed') "
+        "SELECT score, json_extract(metrics, '$.speed'), family, vector "
         "FROM trial JOIN candidate ON candidate.id = trial.candidate WHERE stage = ?",
         (stage,),
     ).fetchall()
-    counted = np.array([row for row in rows if row[0] is not None], dtype=np.float64)
+    gait = rows[0][2:] if rows else None
+    counted = np.array([row[:2] for row in rows if row[0] is not None], dtype=np.float64)
     if len(counted) == 0:
-        return _Again(len(rows), None, None)
-    return _Again(len(rows), float(worst(counted[:, 0], tail).mean()), float(counted[:, 1].mean()))
+        return _Again(len(rows), gait, None, None)
+    return _Again(len(rows), gait, float(worst(counted[:, 0], tail).mean()), float(counted[:, 1].mean()))
 
 
 def _value(database: sqlite3.Connection, key: str, path: str) -> str:

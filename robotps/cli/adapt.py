@@ -39,7 +39,7 @@ ROUNDS, ROBOT_TRIALS, PLANNING_TRIALS = 3, 40, 100
 
 def adapt(
     robot: Robot = None,
-    on: On = "sim",
+    on: On = None,
     rounds: Annotated[int | None, typer.Option(help=f"Rounds before fine-tuning. Default: {ROUNDS}.", min=1)] = None,
     robot_trials: Annotated[
         int | None, typer.Option(help=f"Physical trials in all. Default: {ROBOT_TRIALS}.", min=1)

@@ -41,13 +41,14 @@ class Verbs(typer.core.TyperGroup):
         """Run a verb."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # what cannot be written is told here, and not by Python as it ends
+            if sys.stdout is not None:
+                sys.stdout.flush()  # what cannot be written is told here, and not by Python as it ends
             return result
         except RobotpsError as error:
-            print(f"robotps: {error}", file=sys.stderr)
+            _tell(f"robotps: {error}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            print("robotps: interrupted; what was finished is on disk", file=sys.stderr)
+            _tell("robotps: interrupted; what was finished is on disk")
             raise typer.Exit(130) from None
         except BrokenPipeError:
             _forget_output()
@@ -55,14 +56,21 @@ class Verbs(typer.core.TyperGroup):
         except OSError as error:  # a file or folder that no verb foresaw
             full = error.errno == errno.ENOSPC and error.filename is None
             what = "the answer cannot be written" if full else error.filename or type(error).__name__
-            print(f"robotps: {what}: {error.strerror or error}", file=sys.stderr)
+            _tell(f"robotps: {what}: {error.strerror or error}")
             _forget_output()
             raise typer.Exit(1) from None
 
 
+def _tell(line: str) -> None:
+    """To a person, where there is one: `print` would take a closed stderr for stdout."""
+    if sys.stderr is not None:
+        print(line, file=sys.stderr)
+
+
 def _forget_output() -> None:
     """What stdout still holds goes nowhere, or writing it would fail once more as Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(

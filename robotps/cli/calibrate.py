@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from robotps.cli.options import Assistant, Json, Pace, Robot, answer, say
+from robotps.cli.options import DEFAULT_ROBOT, Assistant, Json, OnRobot, Pace, Robot, answer, say
 
 
 def calibrate(
-    on: Annotated[str, typer.Option(help="Where the robot is: serial:PORT.")],
+    on: OnRobot,
     robot: Robot = None,
     joint: Annotated[str | None, typer.Option(help="One joint only, as in front_left_thigh.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out joints that are calibrated already.")] = False,
@@ -30,7 +30,7 @@ def calibrate(
     from robotps.description import load_description
     from robotps.files import write_atomically
 
-    name = robot or "dkitty"
+    name = DEFAULT_ROBOT if robot is None else robot
     description = load_description(name)
     path, port = calibration_path(description.name), needed_port(on)
     if lerobot is not None:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from robotps.cli.options import Json, Robot, answer, say
+from robotps.cli.options import DEFAULT_ROBOT, Json, OnRobot, Robot, answer, say
 
 
 def check(
-    on: Annotated[str, typer.Option(help="Where the robot is: serial:PORT.")],
+    on: OnRobot,
     robot: Robot = None,
     set_: Annotated[bool, typer.Option("--set", help="Set what may be set on the servos.")] = False,
     json: Json = False,
@@ -23,7 +23,7 @@ def check(
     from robotps.cli.place import calibration_of, needed_port
     from robotps.description import load_description
 
-    name = robot or "dkitty"
+    name = DEFAULT_ROBOT if robot is None else robot
     description = load_description(name)
 
     def may_set(differences: str) -> bool:

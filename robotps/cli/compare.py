@@ -89,10 +89,12 @@ def compare(
         given["contestants"] = [Contestant.named(text).model_dump() for text in search]
     if resume or table:
         if given:
-            raise RobotpsError(f"a comparison goes on with its own settings: leave out {', '.join(given)}")
+            names = ", ".join(f"--{_FLAGS.get(name, name)}" for name in given)
+            raise RobotpsError(f"a comparison goes on with its own settings: leave out {names}")
         folder = run or _latest()
         settings = settings_in(folder)
-        comparison = Comparison(folder, settings, _arenas(settings))
+        arenas = _arenas(settings)
+        comparison: Comparison | None = Comparison(folder, settings, arenas)
     else:
         default = ComparisonSettings(robots=("dkitty",), contestants=tuple(map(Contestant.named, DEFAULT)))
         asked = default.model_dump()
@@ -101,24 +103,29 @@ def compare(
         settings = parse(asked, ComparisonSettings, "compare")
         arenas = _arenas(settings)
         folder = run or _new_folder(arenas)
-        comparison = Comparison.create(folder, settings, arenas)
+        comparison = None
     try:
         if not table:
             limit = 60 + 20 * (settings.trial.seconds + settings.trial.warm_up)
             workers_ = open_executor(executor, worker_count(workers), certificates, limit)
             finished = False
             try:
+                comparison = comparison or Comparison.create(folder, settings, arenas)
                 with _progress(comparison) as notify:
                     comparison.go(workers_, notify)
                 finished = True
             finally:
                 workers_.shutdown(cancel_futures=not finished)
     finally:
-        answer_ = _conclude(folder, settings, list(comparison.arenas))
+        if comparison is not None:  # none is made where its workers cannot be reached
+            answer_ = _conclude(folder, settings, list(arenas))
     if json:
         from robotps.cli.options import answer
 
         answer(answer_)
+
+
+_FLAGS = {"robots": "robot", "contestants": "search", "trial": "seconds", "noise": "noise-speed"}
 
 
 def _arenas(settings: ComparisonSettings) -> dict[str, Arena]:

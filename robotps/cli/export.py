@@ -33,6 +33,10 @@ def export(
     if format not in FORMATS:
         raise RobotpsError(f"--format {format}: known are {', '.join(FORMATS)}")
     folder, name = _where(run, out, format)
+    if folder.exists() and not folder.is_dir():
+        raise RobotpsError(
+            f"--out {folder}: there is a file of that name: give a folder, or a name that ends in .{format}"
+        )
     with Run.open(run) as record:
         folder.mkdir(parents=True, exist_ok=True)
         if format == "mcap":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from robotps.cli.options import (
+    DEFAULT_ROBOT,
     Assistant,
     Json,
     Odometer,
@@ -38,7 +40,7 @@ def gap(
         list[Path] | None, typer.Argument(metavar="[RUN]...", help="Runs with physical trials, or none: see --on.")
     ] = None,
     robot: Robot = None,
-    on: On = "sim",
+    on: On = None,
     world: World = None,
     randomize: Randomize = None,
     gait: Annotated[
@@ -83,12 +85,18 @@ def gap(
     if port is None:
         asked = {"--gait": gait, "--gaits": gaits, "--spread": spread, "--seconds": seconds}
         only_with_robot(asked, PhysicalFlags(odometer, yes, assistant, pace))
-    description = load_description(robot or "dkitty") if port is not None or robot else _robot_of(folders[0])
+    description = (
+        load_description(DEFAULT_ROBOT if robot is None else robot)
+        if port is not None or robot is not None
+        else _robot_of(folders[0])
+    )
     table = world_table(world, description)
     draw = worlds(description, table, randomization_table(randomize, description, table))
     if port is not None:
         flags = PhysicalFlags(odometer, yes, assistant, pace)
         count, steps = GAITS if gaits is None else gaits, SPREAD if spread is None else spread
+        if not math.isfinite(steps):
+            raise RobotpsError(f"--spread must be a number of steps, it is {steps}")
         folders = [_take(description, port, flags, gait or "initial", count, steps, repeats, seconds, seed or 0)]
 
     def told(pair: GaitPair) -> None:
@@ -207,6 +215,4 @@ def _table(found: Gap, plot: Path | None) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     """JSON has no NaN."""
-    import math
-
     return value if math.isfinite(value) else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robotps.cli.options import (
+    DEFAULT_ROBOT,
     Assistant,
     Json,
     Odometer,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 def identify(
     runs: Annotated[list[Path] | None, typer.Argument(help="Runs with physical trials to fit.")] = None,
     robot: Robot = None,
-    on: On = "sim",
+    on: On = None,
     excite: Annotated[
         bool, typer.Option("--excite", help="Have the robot make motions that tell most about it; needs --on serial.")
     ] = False,
@@ -60,7 +61,7 @@ def identify(
     from calibration.identify import identify as fit
     from calibration.logged import logged_trials
     from robotps.cli.options import worker_count
-    from robotps.cli.place import PhysicalFlags, needed_port, only_with_robot
+    from robotps.cli.place import PhysicalFlags, needed_port, only_with_robot, serial_port
     from robotps.cli.simulation import randomization_table, world_table
     from robotps.description import load_description
     from robotps.errors import RobotpsError
@@ -73,7 +74,7 @@ def identify(
     if not excite:
         if not paths:
             raise RobotpsError("name RUNs with physical trials, or have the robot make some: --excite --on serial:PORT")
-        asked = {"--on": None if on == "sim" else on, "--no-stand": stand and None, "--no-floor": floor and None}
+        asked = {"--on": on if serial_port(on) else None, "--no-stand": stand and None, "--no-floor": floor and None}
         only_with_robot(asked, flags)
     elif not (stand or floor):
         raise RobotpsError("--no-stand and --no-floor leave no motion to make: leave out one of them, or --excite")
@@ -81,7 +82,7 @@ def identify(
         with Run.open(paths[0]) as run:
             description = run.description
     else:
-        description = load_description(robot or "dkitty")
+        description = load_description(DEFAULT_ROBOT if robot is None else robot)
     if out is not None and not out.parent.is_dir():
         raise RobotpsError(f"--out {out}: there is no folder {out.parent}")
     table = world_table(world, description)
@@ -144,11 +145,13 @@ def _excite(
 
 
 def _tell(found: Identification, file: Path) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from robotps.cli.options import console
 
-    table = Table("parameter", "before", "found", "95 % interval", "unit", box=None)
+    table = Table(
+        Column("parameter", no_wrap=True, overflow="ignore"), "before", "found", "95 % interval", "unit", box=None
+    )
     for name, parameter in found.parameters.items():
         if parameter.identified:
             value, interval = f"{parameter.value:.4g}", f"{parameter.low:.4g} to {parameter.high:.4g}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LOGS = Path("logs")
+DEFAULT_ROBOT = "dkitty"
 
 Robot = Annotated[str | None, typer.Option(help="A bundled robot's name, or FILE.toml. Default: dkitty.")]
 Places = Annotated[
@@ -32,7 +33,8 @@ Assistants = Annotated[
     list[str] | None,
     typer.Option("--assistant", help="HOST:PORT that does what a person would be asked to do: one, or each its own."),
 ]
-On = Annotated[str, typer.Option(help="Where the robot is: sim or serial:PORT.")]
+On = Annotated[list[str] | None, typer.Option("--on", help="Where the robot is: sim or serial:PORT. Default: sim.")]
+OnRobot = Annotated[list[str], typer.Option("--on", help="Where the robot is: serial:PORT.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn. Default: 0.", min=0, max=2**32 - 1)]
 Seconds = Annotated[float | None, typer.Option(help="Measured seconds of a trial, after warm-up. Default: 5.")]
 World = Annotated[str | None, typer.Option(help="The simulated world: nominal, or FILE.toml.")]
@@ -56,6 +58,9 @@ Patience = Annotated[
 ]
 Certificates = Annotated[
     Path | None, typer.Option(help="This machine's folder of `robotps certificates`, to speak TLS with other machines.")
+]
+PagePort = Annotated[
+    int | None, typer.Option("--port", help="The page's port. Default: a free one from 8080.", min=1, max=65535)
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, everything else on stderr.")]
 

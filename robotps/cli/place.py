@@ -84,13 +84,15 @@ class PhysicalFlags:
 NO_ODOMETER = "--odometer: say how the distance is measured: stopwatch, camera:INDEX or stream:HOST:PORT"
 
 
-def serial_port(on: str) -> str | None:
-    """The port of `--on serial:PORT`, None for `sim`; raises RobotpsError for anything else."""
-    if on == "sim":
+def serial_port(on: Sequence[str] | None) -> str | None:
+    """The port of `--on serial:PORT`, None for `sim` or nothing; raises RobotpsError for anything else."""
+    if on is not None and len(on) > 1:
+        raise RobotpsError(f"--on {' --on '.join(on)}: one robot at a time; tune takes several")
+    if on is None or list(on) == ["sim"]:
         return None
-    kind, _, port = on.partition(":")
+    kind, _, port = on[0].partition(":")
     if kind != "serial" or not port:
-        raise RobotpsError(f"--on {on}: it is sim, or serial:PORT (robotps ports lists them)")
+        raise RobotpsError(f"--on {on[0]}: it is sim, or serial:PORT (robotps ports lists them)")
     return port
 
 
@@ -119,7 +121,7 @@ def only_with_robot(asked: Mapping[str, object], flags: PhysicalFlags) -> None:
         raise RobotpsError(f"{', '.join(given)}: for motions of the robot; logged ones are what they are: leave it out")
 
 
-def needed_port(on: str) -> str:
+def needed_port(on: Sequence[str] | None) -> str:
     """The port of `--on serial:PORT`, for verbs that need a physical robot."""
     port = serial_port(on)
     if port is None:

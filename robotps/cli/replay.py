@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robotps.cli.options import Assistant, Json, Odometer, On, Pace, World, Yes, answer, say
+from robotps.cli.options import Assistant, Json, Odometer, On, Pace, PagePort, World, Yes, answer, say
 
 if TYPE_CHECKING:
     from robotps.cli.place import PhysicalFlags
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def replay(
     run: Annotated[Path, typer.Argument(help="The run's folder or archive.")],
     trial: Annotated[int | None, typer.Option(help="Which trial. Default: one of the best gait.")] = None,
-    on: On = "sim",
+    on: On = None,
     world: World = None,
     begin: Annotated[float | None, typer.Option("--from", help="Look at the motion from here on, s.", min=0)] = None,
     end: Annotated[float | None, typer.Option("--to", help="Look at the motion up to here, s.", min=0)] = None,
@@ -28,7 +28,7 @@ def replay(
     plot: Annotated[Path | None, typer.Option(help="Draw joints, feet, stance and speed to FILE.png.")] = None,
     video: Annotated[Path | None, typer.Option(help="Write the robot walking in simulation as FILE.mp4.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Look at it in 3D in the browser until Ctrl-C.")] = False,
-    port: Annotated[int | None, typer.Option(help="The page's port. Default: a free one from 8080.")] = None,
+    port: PagePort = None,
     odometer: Odometer = None,
     yes: Yes = False,
     assistant: Assistant = None,

@@ -23,7 +23,7 @@ def scheduler(
     from robotps.nodes import serve_scheduler
 
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise RobotpsError(f"--listen {listen}: give HOST:PORT, such as 127.0.0.1:8786")
 
     def ready(address: str) -> None:

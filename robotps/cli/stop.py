@@ -6,18 +6,21 @@ from typing import Annotated
 
 import typer
 
-from robotps.cli.options import Json, Robot, answer, say
+from robotps.cli.options import DEFAULT_ROBOT, Json, Robot, answer, say
 
 
 def stop(
-    on: Annotated[str, typer.Option(help="Where the robot is: serial:PORT.")], robot: Robot = None, json: Json = False
+    on: Annotated[list[str], typer.Option(help="Where the robot is: serial:PORT. Repeat it for several.")],
+    robot: Robot = None,
+    json: Json = False,
 ) -> None:
     """Take the torque off every servo now, also while another robotps is using the port."""
     from hardware.stop import stop_robot
     from robotps.cli.place import needed_port
     from robotps.description import load_description
 
-    failures = stop_robot(load_description(robot or "dkitty"), needed_port(on), say)
+    description = load_description(DEFAULT_ROBOT if robot is None else robot)
+    failures = [failure for port in on for failure in stop_robot(description, needed_port([port]), say)]
     for failure in failures:
         say(f"torque may still be on: {failure}", style="bold")
     if not failures:

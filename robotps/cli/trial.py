@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robotps.cli.options import (
+    DEFAULT_ROBOT,
     Assistant,
     Json,
     Odometer,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def trial(
     robot: Robot = None,
-    on: On = "sim",
+    on: On = None,
     gait: Annotated[
         str | None, typer.Option(help="A gait FILE.toml, a RUN's folder (its best), or initial (the default).")
     ] = None,
@@ -73,7 +74,7 @@ def trial(
         description, objective = _asked_by(run, robot)
         gait = gait or str(run)
     else:
-        description, objective = load_description(robot or "dkitty"), Objective()
+        description, objective = load_description(DEFAULT_ROBOT if robot is None else robot), Objective()
     chosen = chosen_gait(gait, description)
     settings = parse({} if seconds is None else {"seconds": seconds}, TrialSettings, "--seconds")
     if port is None:

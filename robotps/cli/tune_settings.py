@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from robotps.cli.gaits import chosen_gait
+from robotps.cli.options import DEFAULT_ROBOT
 from robotps.cli.simulation import randomization_table, world_table
 from robotps.description import Family, RobotDescription, load_description
 from robotps.errors import RobotpsError
@@ -32,7 +33,7 @@ class TuneConfig(FileModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    robot: str = "dkitty"
+    robot: str = DEFAULT_ROBOT
     search: str = TuneSettings.model_fields["search"].default
     iterations: int | None = None
     policies: int | None = None
@@ -96,7 +97,7 @@ def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) ->
         space, family = description.gait_space.starting_at(start.parameters), table["family"] or start.family
         table["prior"] = _prior(Path(table["prior"]), space, description.name, family, table["objective"])
     table |= {"family": table["family"] or start.family, "start": dict(start.parameters)}
-    settings = parse(table, TuneSettings, "tune" if config is None else str(config))
+    settings = parse(table, TuneSettings, "tune" if config is None else str(config), flags)
     with _naming(config):
         check(description, settings)
     return description, settings

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from robotps.cli.options import Json, Robot, Seed, answer, say
+from robotps.cli.options import DEFAULT_ROBOT, Json, Robot, Seed, answer, say
 
 
 def virtual(
@@ -36,7 +36,7 @@ def virtual(
     from robotps.description import load_description
     from robotps.files import read_toml
 
-    description = load_description(robot or "dkitty")
+    description = load_description(DEFAULT_ROBOT if robot is None else robot)
     one = VirtualRobot(
         description,
         protocol=protocol,

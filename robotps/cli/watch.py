@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robotps.cli.options import Json, answer, console, say
+from robotps.cli.options import Json, PagePort, answer, console, say
 
 if TYPE_CHECKING:
     from robotps.run import Run
@@ -20,7 +20,7 @@ SHOWN = 10
 def watch(
     run: Annotated[Path, typer.Argument(help="The run's folder.")],
     view: Annotated[bool, typer.Option("--view", help="Also as a page in the browser that updates itself.")] = False,
-    port: Annotated[int | None, typer.Option(help="The page's port. Default: a free one from 8080.")] = None,
+    port: PagePort = None,
     host: Annotated[
         str, typer.Option(help="Where else than on this machine to show the page: then with a token in its address.")
     ] = "127.0.0.1",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from robotps.cli.options import Assistant, Certificates, Odometer, Pace, Robot, Workers, Yes, say
+from robotps.cli.options import DEFAULT_ROBOT, Assistant, Certificates, Odometer, Pace, Robot, Workers, Yes, say
 
 
 def worker(
@@ -50,7 +50,7 @@ def worker(
         raise RobotpsError("--workers are for simulation: a worker with a robot is one")
     if not yes and assistant is None:
         raise RobotpsError("--on: nobody types here while the host's run goes on: give --assistant HOST:PORT or --yes")
-    description = load_description(robot or "dkitty")
-    member = member_at(description, needed_port(on), PhysicalFlags(odometer, yes, assistant, pace), None)
+    description = load_description(DEFAULT_ROBOT if robot is None else robot)
+    member = member_at(description, needed_port([on]), PhysicalFlags(odometer, yes, assistant, pace), None)
     member.name = f"{member.name} of {platform.node()}"
     serve(RobotHere(member, description.fingerprint), scheduler, certificates, host, say)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from robotps.errors import MissingExtra, RobotpsError, require
 from robotps.files import FileModel, parse, read_table, read_toml, without_none, write_atomically
+from robotps.settings import TuneSettings
 
 
 class Wheel(FileModel):
@@ -155,3 +156,31 @@ def test_what_is_not_installed_is_told_with_the_extra_that_brings_it() -> None:
     assert require("json", extra="sim").dumps(1) == "1"
     with pytest.raises(MissingExtra, match=r"pip install 'robotps\[sim\]'"):
         require("no_such_engine.inner", extra="sim")
+
+
+def test_a_link_goes_on_leading_where_it_led_and_a_pipe_stays_one(tmp_path: Path) -> None:
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to("target")
+    write_atomically(link, "new")
+    assert link.is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+    os.mkfifo(pipe)
+    for place in (pipe, Path(os.devnull)):
+        with pytest.raises(RobotpsError, match="a device or a pipe"):
+            write_atomically(place, "new")
+    assert pipe.is_fifo()
+    assert Path(os.devnull).is_char_device()
+
+
+def test_a_value_given_as_a_flag_is_told_as_that_and_kinds_of_values_in_one_line() -> None:
+    with pytest.raises(RobotpsError) as error:
+        parse({"family": "trot", "repeats": 0, "confirm": 0}, TuneSettings, "mine.toml", {"repeats": 0})
+    assert str(error.value).splitlines() == [
+        "--repeats: must be greater than or equal to 1 or must be 'auto' (it is 0)",
+        "mine.toml: 'confirm': must be greater than or equal to 1 (it is 0)",
+    ]
+
+
+def test_where_no_known_key_is_near_all_are_listed() -> None:
+    with pytest.raises(RobotpsError, match=r"unknown key 'trial.x'; known are seconds, warm_up, .*max_tilt"):
+        parse({"family": "trot", "trial": {"x": 1}}, TuneSettings, "mine.toml")

@@ -74,6 +74,21 @@ def test_a_run_over_worlds_is_listed_with_the_speed_of_its_result(tmp_path: Path
     assert summary(tmp_path / "run").best_speed == pytest.approx(result.best_speed)
 
 
+def test_a_best_gait_that_is_the_start_is_no_improvement_however_lucky(tmp_path: Path) -> None:
+    asked = settings(confirm=4)
+    with create(tmp_path / "run", asked) as run:
+        started = tuning(run, asked, AtOnce())
+        started.score_start()
+        started.evaluate("best", started.space.start[None, :] * 0, 4)
+        run._database.execute("UPDATE trial SET score = score + 0.01 WHERE id > 4")
+        run._database.execute("UPDATE trial SET metrics = json_set(metrics, '$.speed', 0.9) WHERE id > 4")
+        result = result_of(run)
+    assert result is not None
+    assert not result.improved
+    listed = summary(tmp_path / "run")
+    assert listed.best_speed == listed.initial_speed == pytest.approx(result.best_speed)
+
+
 def test_a_tail_of_one_trial_is_refused() -> None:
     with pytest.raises(RobotpsError, match="repeats of 2 or more"):
         check(KITTY, settings(repeats=1, tail=0.5))

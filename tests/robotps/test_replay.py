@@ -235,3 +235,14 @@ def test_the_digest_of_a_replay_changes_with_a_single_bit() -> None:
     moved = np.arange(10.0)
     moved[4] = np.nextafter(moved[4], 5)
     assert digest(one) != digest(_telemetry(np.zeros((10, 2)), moved))
+
+
+def test_the_first_repeat_of_the_best_gait_is_replayed_whoever_ended_first(make_run: MakeRun) -> None:
+    path = make_run(world={}, iterations=1)
+    with sqlite3.connect(path / "run.sqlite") as database:
+        database.execute("UPDATE trial SET repeat = 9 - repeat")
+    with Run.open(path) as run:
+        trials = run.trials("best") + run.trials("start")
+        found = find(run).record
+        assert found.repeat == min(trial.repeat for trial in trials)
+        assert found.id not in {trial.id for trial in trials if trial.repeat == 9}

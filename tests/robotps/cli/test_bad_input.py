@@ -154,9 +154,9 @@ FLAGS = [
     ("tune --workers 0", ("--workers must be at least 1, it is 0",), 1),
     ("tune --workers two", ("--workers", "integer"), 2),
     ("tune --wrokers 2", ("--wrokers", "--workers"), 2),
-    ("tune --iterations 0", ("'iterations'", "1"), 1),
+    ("tune --iterations 0", ("--iterations", "1"), 1),
     ("tune --search kohl-stone --policies 1", ("policies must be at least 2",), 1),
-    ("tune --seconds nan", ("'trial.seconds'", "finite"), 1),
+    ("tune --seconds nan", ("--seconds", "finite"), 1),
     ("tune --search kohl-stone --budget 5", ("a budget of 5 trials is too small", "it takes 29"), 1),
     ("tune --search kohl-stoen", ("'kohl-stoen'", "kohl-stone"), 1),
     ("tune --executor dusk", ("--executor dusk", "processes"), 1),
@@ -351,3 +351,24 @@ def test_where_writing_is_not_permitted_that_is_told_and_reading_goes_on(make_ru
         for folder in reversed(shut):
             folder.chmod(0o755)
         shutil.rmtree("mine")
+
+
+def test_flags_are_told_by_their_names_and_what_is_not_there_leaves_nothing() -> None:
+    _refused("tune --config quick.toml --budget -5", "--budget: must be greater than or equal to 1 (it is -5)")
+    _refused("compare --executor nobody", "--executor nobody: known are")
+    _refused("trial --robot=", "no robot is called ''")
+    _refused("trial --on serial:/dev/x --on sim", "--on serial:/dev/x --on sim: one robot at a time")
+    _refused("gap --on serial:/dev/x --odometer stopwatch --spread inf", "--spread must be a number of steps")
+    _refused("scheduler --listen 127.0.0.1:99999", "give HOST:PORT")
+    _refused("replay somewhere --view --port 99999", "--port", status=2)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_end_in_no_traceback(closed: str) -> None:
+    verb = f"{sys.executable} -m robotps.cli.app robots"
+    good, bad = (subprocess.run(f"{verb} {rest} {closed}", shell=True, capture_output=True, text=True, check=False)
+                 for rest in ("show dkitty", "show nobody"))  # fmt: skip
+    assert (good.returncode, bad.returncode) == (0, 1)
+    for result in (good, bad):
+        assert "Traceback" not in result.stderr
+    assert bad.stdout == ""

@@ -58,5 +58,5 @@ def test_what_cannot_be_done_is_told(tmp_path: Path) -> None:
     assert "there is no comparison here" in said
     status, _, said = _robotps("compare", "--resume", "--run", tmp_path, "--seeds", 3)
     assert status == 1
-    assert "goes on with its own settings: leave out seeds" in said
+    assert "goes on with its own settings: leave out --seeds" in said
     assert not (tmp_path / "c").exists()
