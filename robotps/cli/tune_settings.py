@@ -19,7 +19,7 @@ from robotps.measurement import MeasurementNoise
 from robotps.parameters import ParameterSpace
 from robotps.prior import Prior
 from robotps.run import Run
-from robotps.settings import TuneSettings, Widening, check, search_space, settings_of
+from robotps.settings import TuneSettings, Widening, check, make_search, search_space, settings_of
 from robotps.trial import Objective, TrialSettings
 
 BUDGET = 375
@@ -90,17 +90,28 @@ def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) ->
     ends = any(not rule.startswith("speed") for rule in table["stop"])  # a speed may never be reached
     if table["iterations"] is None and table["budget"] is None and not ends:
         table["budget"] = BUDGET
-    if table["confirm"] is None:
-        # a small budget is for the search rather than for confirming start and result
-        table["confirm"] = CONFIRM if table["budget"] is None else min(CONFIRM, max(2, table["budget"] // 24))
+    unsaid = table["confirm"] is None
+    table["confirm"] = 2 if unsaid else table["confirm"]
     if table["prior"] is not None:
         space, family = description.gait_space.starting_at(start.parameters), table["family"] or start.family
         table["prior"] = _prior(Path(table["prior"]), space, description.name, family, table["objective"])
     table |= {"family": table["family"] or start.family, "start": dict(start.parameters)}
     settings = parse(table, TuneSettings, "tune" if config is None else str(config), flags)
+    if unsaid:
+        settings = settings.model_copy(update={"confirm": _confirming(description, settings)})
     with _naming(config):
         check(description, settings)
     return description, settings
+
+
+def _confirming(description: RobotDescription, settings: TuneSettings) -> int:
+    """How often start and result are run where nobody says: few trials are for the search rather than for that."""
+    if settings.budget is not None:
+        return min(CONFIRM, max(2, settings.budget // 24))
+    if settings.iterations is None:
+        return CONFIRM
+    asked = make_search(settings, search_space(description, settings)).ask()
+    return min(CONFIRM, max(2, settings.iterations * len(asked) * settings.most_repeats // 20))
 
 
 @contextmanager

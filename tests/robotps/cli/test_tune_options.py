@@ -60,3 +60,18 @@ def test_the_default_search_makes_a_dkitty_half_as_fast_again_in_sixty_trials(tm
     assert (found["robot"], found["search"]) == ("dkitty", "bayesian")
     assert found["trials"] <= 60
     assert found["best_speed"] > 1.5 * found["initial_speed"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "confirm"),
+    [
+        (("--iterations", "3", "--policies", "6"), 2),
+        (("--iterations", "30", "--policies", "6"), 9),
+        (("--search", "kohl-stone", "--iterations", "23", "--repeats", "3"), 16),
+        (("--budget", "48"), 2),
+        (("--stop", "minutes=20"), 16),
+    ],
+)
+def test_start_and_result_are_confirmed_the_more_the_longer_the_search(flags: tuple[str, ...], confirm: int) -> None:
+    _, table, _ = _show(*flags)
+    assert table["confirm"] == confirm
