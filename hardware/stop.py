@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hardware.bus import Bus
+from hardware.discover import GUESSES, look
+from hardware.faults import LinkLost
 from hardware.joints import JointMap
-from hardware.port import holder_of
-from hardware.robot import answering, bus_of
+from hardware.port import Port, holder_of
+from hardware.robot import BUSES, answering, bus_of
 from hardware.safety import Safety, SafetyLimits
 from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
@@ -20,19 +23,18 @@ _LET_GO = 3.0
 """s that another robotps gets to take its own torque off and close the port."""
 
 
-def stop_robot(description: RobotDescription, port: str, tell: Callable[[str], None]) -> list[str]:
+def stop_robot(description: RobotDescription | None, port: str, tell: Callable[[str], None]) -> list[str]:
     """Torque off on every servo; who did not confirm. Raises RobotpsError where the port cannot be opened.
 
-    Another robotps that moves the robot is told to end, like by Ctrl-C, after the packets are out; another program is
-    left alone, and named.
+    description: None where nobody says which robot it is: the packets go out in every protocol, then it is found out
+    who answers. Another robotps that moves the robot is told to end, like by Ctrl-C, after the packets are out; another
+    program is left alone, and named.
     """
-    bus = bus_of(description, port)
-    safety = Safety(bus, JointMap(description, bus.steps_per_turn, bus.step_limits), description.servo, SafetyLimits())
     holder = holder_of(port)
     if holder is not None:
-        bus.port.open(exclusive=False)
-        safety.stop_now("stopped from outside")
-        bus.port.close()
+        # packets at another rate would garble those with which a robotps ends
+        if description is not None or not _is_robotps(holder):
+            _let_go(_buses(description, port))
         if not _is_robotps(holder):
             raise RobotpsError(f"torque off was sent, but process {holder} has {port} and may move the robot: end it")
         tell(f"telling process {holder} to stop")
@@ -41,10 +43,49 @@ def stop_robot(description: RobotDescription, port: str, tell: Callable[[str], N
         deadline = time.monotonic() + _LET_GO
         while holder_of(port) == holder and time.monotonic() < deadline:
             time.sleep(0.05)
+    return _released_whatever_it_is(port, tell) if description is None else _released(description, port, tell)
+
+
+def _buses(description: RobotDescription | None, port: str) -> list[Bus]:
+    """How the robot, or any, is spoken to; boards last, so that these packets are the latest that they hear."""
+    if description is not None:
+        return [bus_of(description, port)]
+    return [kind(Port(port, bauds[0]), {}, "") for _, kind, bauds in reversed(GUESSES)]
+
+
+def _let_go(buses: list[Bus]) -> None:
+    """Torque off without waiting for an answer."""
+    for bus in buses:
+        bus.port.open(exclusive=False)
+        with contextlib.suppress(LinkLost):
+            bus.release_all()
+        bus.port.close()
+
+
+def _released(description: RobotDescription, port: str, tell: Callable[[str], None]) -> list[str]:
+    bus = bus_of(description, port)
+    safety = Safety(bus, JointMap(description, bus.steps_per_turn, bus.step_limits), description.servo, SafetyLimits())
     bus.port.open()
     try:
         safety.bus = answering(bus, tell)
         return safety.release()
+    finally:
+        bus.port.close()
+
+
+def _released_whatever_it_is(port: str, tell: Callable[[str], None]) -> list[str]:
+    _let_go(_buses(None, port))
+    tell("torque off is sent; who is there?")
+    found = look(port)
+    if found.protocol is None or found.baud is None:
+        raise RobotpsError(
+            f"{port}: torque off was sent in every protocol, but nobody answers: name the robot with --robot, or "
+            "switch its power off"
+        )
+    bus = BUSES[found.protocol](Port(port, found.baud), {servo.id: servo.model for servo in found.servos}, "")
+    bus.port.open()
+    try:
+        return [f"{bus.label(id_)}: {why}" for id_, why in bus.release().items()]
     finally:
         bus.port.close()
 

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from robotps.cli.options import DEFAULT_ROBOT, Json, Robot, answer, say
+from robotps.cli.options import Json, answer, say
 
 
 def stop(
     on: Annotated[list[str], typer.Option(help="Where the robot is: serial:PORT. Repeat it for several.")],
-    robot: Robot = None,
+    robot: Annotated[
+        str | None, typer.Option(help="A bundled robot's name, or FILE.toml. Default: whatever answers.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Take the torque off every servo now, also while another robotps is using the port."""
@@ -19,7 +21,7 @@ def stop(
     from robotps.cli.place import needed_port
     from robotps.description import load_description
 
-    description = load_description(DEFAULT_ROBOT if robot is None else robot)
+    description = None if robot is None else load_description(robot)
     failures = [failure for port in on for failure in stop_robot(description, needed_port([port]), say)]
     for failure in failures:
         say(f"torque may still be on: {failure}", style="bold")

@@ -112,7 +112,9 @@ def test_check_and_stop_speak_to_every_kind_of_robot(here: Path, name: str) -> N
             assert first.exit_code == 1
             again = invoke("check", "--robot", name, "--on", on, "--set", "--json")
             assert {check["name"]: check["passed"] for check in answer_of(again)["checks"]}["settings"]
-        assert answer_of(invoke("stop", "--robot", name, "--on", on, "--json")) == {"stopped": True, "failures": []}
+        for named in (["--robot", name], []):
+            stopped = invoke("stop", *named, "--on", on, "--json")
+            assert answer_of(stopped) == {"stopped": True, "failures": []}, stopped.stderr
 
 
 def test_ports_finds_out_what_answers(here: Path) -> None:
@@ -132,7 +134,7 @@ def test_servos_of_the_other_kind_are_found_told_and_used(here: Path) -> None:
         assert 'wiring.protocol = "feetech"' in checks["protocol"]["found"]
         assert checks["stop"]["passed"]
         assert result.exit_code == 0, result.stderr
-        assert answer_of(invoke("stop", "--on", on, "--json"))["stopped"]
+        assert answer_of(invoke("stop", "--robot", "dkitty", "--on", on, "--json"))["stopped"]
         told: list[str] = []
         with SerialRobot(DKITTY, virtual.port, pace="device", tell=told.append) as robot:
             assert "current" in robot.senses
