@@ -135,6 +135,11 @@ def check(description: RobotDescription, settings: TuneSettings) -> None:
         )
     if settings.widen != Widening() and settings.world is not None and settings.randomization is None:
         raise RobotpsError("widen is for worlds drawn from distributions: give randomize too, or leave widen out")
+    if settings.repeats == "auto" and not search.races:
+        raise RobotpsError(
+            f"repeats by need compare the gaits of an iteration, and {settings.search} tries one after the other: give "
+            "a number for repeats"
+        )
     if settings.ahead and settings.repeats == "auto":
         raise RobotpsError("repeats by need are decided iteration by iteration: with repeats = auto, ahead must be 0")
     cost = len(search.ask()) * settings.most_repeats

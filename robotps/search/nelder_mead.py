@@ -28,6 +28,7 @@ class NelderMead(Search):
     """
 
     name = "nelder-mead"
+    races = False  # one point against the simplex, most of the time
 
     def __init__(self, space: ParameterSpace, *, seed: int = 0, policies: int = 15, edge: float = 5.0) -> None:
         super().__init__(space, seed=seed)

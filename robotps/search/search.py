@@ -87,6 +87,8 @@ class Search(ABC):
     name: ClassVar[str]
     asynchronous: ClassVar[bool] = False
     """Whether an iteration's candidates may be asked before those of the iterations before it are told."""
+    races: ClassVar[bool] = True
+    """Whether an iteration's candidates compete, so that a race may decide how many trials each of them needs."""
 
     def __init__(self, space: ParameterSpace, *, seed: int = 0) -> None:
         if len(space) == 0:

@@ -162,6 +162,8 @@ def test_what_cannot_be_done_is_told_before_a_run_is_made() -> None:
         check(robot, settings(stop=("tirals=3",)))
     with pytest.raises(RobotpsError, match="ahead must be 0"):
         check(robot, settings(repeats="auto", search="es", ahead=4))
+    with pytest.raises(RobotpsError, match="nelder-mead tries one after the other"):
+        check(robot, settings(repeats="auto", search="nelder-mead", options={}))
     with pytest.raises(RobotpsError, match="the choice of families cannot ask ahead"):
         check(robot, settings(search="es", ahead=4, families=("walk",)))
     with pytest.raises(RobotpsError, match="widen is for worlds drawn"):

@@ -205,7 +205,7 @@ def test_tuning_makes_it_faster(tmp_path: Path, robot: str, iterations: int, gai
     name = Path(__file__).parents[3] / "docs" / robot if robot.endswith(".toml") else robot
     config = tmp_path / "tune.toml"
     config.write_text('search = "kohl-stone"\nconfirm = 4\nfinalists = 2\n')
-    asked = ("--config", config, "--robot", name, "--iterations", iterations)
+    asked = ("--config", config, "--robot", name, "--iterations", iterations, "--seconds", 3)
     found = _robotps("tune", *asked, "--run", tmp_path / "run")
     assert found["best_speed"] >= gain * found["initial_speed"]
 
