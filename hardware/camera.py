@@ -27,6 +27,8 @@ from robotps.robot import Telemetry
 
 MIN_FRAMES = 10
 _ONSET = 0.25
+_SHORT = 0.5
+"""s; over less than that a speed is taken to be that of so long before the end, for frames are few."""
 _TOO_RARELY = "the markers were seen too rarely: are all four on the floor, one on the robot, and well lit?"
 
 
@@ -89,12 +91,17 @@ class Tracker:
 def straight_travel(track: Track, begin: float, end: float) -> Travel:
     """Travel between two moments of a track's time, from a straight line through place over time (least squares).
 
-    Raises HardwareFault where the robot's marker was seen too rarely.
+    No way at all where the motion ended before the first moment. Raises HardwareFault where the robot's marker was seen
+    too rarely.
     """
     if len(track.time) < MIN_FRAMES:
         raise HardwareFault(_TOO_RARELY)
+    if end <= begin:
+        return Travel(forward=0.0, seconds=0.0, lateral=0.0, heading_change=0.0)
     t, place, heading, size = track.arrays()
     inside = (t >= begin) & (t <= end)
+    if end - begin < _SHORT:
+        inside = (t >= end - _SHORT) & (t <= end)  # as fast as just before
     if inside.sum() < MIN_FRAMES:
         raise HardwareFault(f"the camera saw the robot in {inside.sum()} frames only: is its marker hidden?")
     t, heading, size = t[inside], heading[inside], size[inside]
@@ -157,7 +164,7 @@ class Camera:
     def travel(self, telemetry: Telemetry, begin: float, end: float) -> Travel:
         """See Odometer."""
         self._end()
-        return straight_travel(self._tracker.track, begin, end)
+        return straight_travel(self._tracker.track, begin, min(end, float(telemetry.time[-1])))
 
     def _end(self) -> None:
         self._stop.set()
@@ -193,8 +200,9 @@ class Video:
             if self._known is not None and self._saved() == self._known:
                 raise HardwareFault(f"{self.path} is still the recording of an earlier trial: this one is not counted")
         track = watch_video(self.path, self._layout)
-        onset = onset_of(track, float(telemetry.time[-1]))
-        return straight_travel(track, onset + begin, onset + end)
+        last = float(telemetry.time[-1])
+        onset = onset_of(track, last)
+        return straight_travel(track, onset + begin, onset + min(end, last))
 
 
 def watch_video(path: Path, layout: tuple[float, float] = (markers.LENGTH, markers.WIDTH)) -> Track:
@@ -238,6 +246,9 @@ def _layout(spec: str) -> tuple[str, tuple[float, float]]:
         return spec, (markers.LENGTH, markers.WIDTH)
     length, _, width = sizes.partition("x")
     try:
-        return name, (float(length), float(width))
+        layout = float(length), float(width)
     except ValueError:
-        raise RobotpsError(f"--odometer: expected NAME@LENGTHxWIDTH in m, as in camera:0@2x1, got '{spec}'") from None
+        layout = (math.nan, math.nan)
+    if not all(0 < side < math.inf for side in layout):
+        raise RobotpsError(f"--odometer: expected NAME@LENGTHxWIDTH in m, as in camera:0@2x1, got '{spec}'")
+    return name, layout

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: every connected robot is told to let go before anything else happens.
+"""Ctrl-C, SIGTERM, a terminal that is closed: every connected robot is told to let go before anything else happens.
 
 Python runs signal handlers between two instructions of the main thread, also while it waits for bytes: the packets are
 on the wire at once, wherever the program was and whichever thread moves the robot.
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 _stops: list[Callable[[str], None]] = []
 _before: dict[int, signal.Handlers | Callable[[int, FrameType | None], object] | int | None] = {}
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def watch(stop: Callable[[str], None]) -> None:
-    """Have `stop(why)` called on SIGINT and SIGTERM, until `unwatch`. Only the main thread can set this up."""
+    """Have `stop(why)` called on these signals, until `unwatch`. Only the main thread can set this up."""
     _stops.append(stop)
     if _before:
         return
@@ -29,7 +29,10 @@ def watch(stop: Callable[[str], None]) -> None:
         log.warning("connected in a thread of its own: Ctrl-C stops the robot only when that thread is told")
         return
     for number in _SIGNALS:
-        _before[number] = signal.getsignal(number)
+        before = signal.getsignal(number)
+        if number == signal.SIGHUP and before == signal.SIG_IGN:
+            continue  # nohup: meant to go on
+        _before[number] = before
         signal.signal(number, _on_signal)
 
 
@@ -49,6 +52,6 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     before = _before.get(number)
     if callable(before):
         before(number, frame)
-    elif before != signal.SIG_IGN:
+    else:  # also where it was ignored, as in the background of a script: a robot that was stopped stays so
         print(f"stopped by {signal.Signals(number).name}: every servo was told to let go", file=sys.stderr, flush=True)
         sys.exit(128 + number)

@@ -56,21 +56,23 @@ class Stopwatch:
         self._person.tell(f"press Enter when it crosses the first line, and again {self.distance:g} m further")
 
     def travel(self, telemetry: Telemetry, begin: float, end: float) -> Travel:
-        """See Odometer. A robot that did not reach the second line is measured with a tape."""
-        ended = time.monotonic()
+        """See Odometer. A robot that did not reach the second line is measured with a tape: from the first line, or
+        where it did not come so far, from where it stood."""
+        whole = float(telemetry.time[-1])
         presses = self._person.presses(self._began)
         if len(presses) >= 2:
             return timed(self.distance, presses[1] - presses[0])
+        since = "go past the first line" if presses else "come from where it stood"
         answer = self._person.ask(
             "stopwatch",
-            f"how many cm did it go past the first line (or seconds for {self.distance:g} m, as '4.2 s')? ",
+            f"how many cm did it {since} (or seconds for {self.distance:g} m, as '4.2 s')? ",
             distance=self.distance,
         )
+        if "distance" in answer:
+            return Travel(float(answer["distance"]), float(answer.get("seconds", whole)), forward_std=TAPE_STD)
         if "seconds" in answer:
             return timed(self.distance, float(answer["seconds"]))
-        if "distance" in answer:
-            return Travel(float(answer["distance"]), end - begin, forward_std=TAPE_STD)
-        seconds = ended - presses[0] if presses else end - begin
+        seconds = self._began + whole - presses[0] if presses else whole
         return self._typed(str(answer.get("text", "")), seconds, bool(presses))
 
     def _typed(self, text: str, seconds: float, crossed: bool) -> Travel:
@@ -166,7 +168,7 @@ class Stream:
                 self._trouble = "the position stream has ended"
             except BlockingIOError:
                 return
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 self._trouble = f"the position stream sends what is not understood: {error}"
             self._connection.close()
             self._connection = None
@@ -180,8 +182,10 @@ class Stream:
             position = [p + v * (t - before[0]) for p, v in zip(before[2], sample["velocity"], strict=True)]
         if len(position) != 3 or len(quaternion) != 4:
             raise ValueError("a position has 3 numbers, a quaternion 4")
-        if not all(map(math.isfinite, (t, *position, *quaternion))):
+        norm = math.hypot(*quaternion)
+        if not all(map(math.isfinite, (t, *position, norm))) or norm == 0.0:
             return  # some trackers say so that they do not see the body
+        quaternion = [part / norm for part in quaternion]
         self._trouble = ""
         self._samples.append((t, time.monotonic(), [float(part) for part in position], quaternion))
 

@@ -144,11 +144,13 @@ class OpenCatBus(Bus):
                 )
 
     def _send(self, data: bytes) -> None:
-        self._unfinished = True
+        self._unfinished, self._let_go = True, False
         for start in range(0, len(data), SLICE):
             self.port.write(data[start : start + SLICE])
             if start + SLICE < len(data):
                 time.sleep(SLICE_PAUSE)
+                if self._let_go:  # what follows would be taken for a part of the command to rest
+                    raise HardwareFault("stopped in the middle of a command")
         self._unfinished = False
 
     def _drain(self, deadline: float) -> list[bytes]:
@@ -301,6 +303,7 @@ class OpenCatBus(Bus):
 
     def release_all(self) -> None:
         """See Bus. Sent once: the board would take three in a row for one unknown command."""
+        self._let_go = True
         if self._unfinished:
             self.port.write(b"~")
             time.sleep(0.005)
@@ -309,8 +312,10 @@ class OpenCatBus(Bus):
 
     def release(self) -> dict[int, str]:
         """See Bus."""
-        trouble = ""
-        for wait in (_RESTED, _AGAIN):
+        trouble, interrupted = "", self._unfinished
+        if interrupted:
+            time.sleep(0.02)  # or the board takes what follows for more of the same command
+        for wait in (_RESTED, _RESTED if interrupted else _AGAIN):
             try:
                 self._playing = False
                 self.command(b"d\n", wait)

@@ -98,9 +98,13 @@ class Terminal(Nobody):
             self._reader.start()
 
     def _read(self) -> None:
-        for line in self._source:
-            self._lines.put((time.monotonic(), line))
-        self._lines.put((time.monotonic(), None))
+        try:
+            for line in self._source or ():
+                self._lines.put((time.monotonic(), line))
+        except (OSError, ValueError):  # the terminal is gone, or sends what is no text
+            pass
+        finally:
+            self._lines.put((time.monotonic(), None))
 
 
 class Assistant(Nobody):
@@ -137,7 +141,7 @@ class Assistant(Nobody):
 def host_and_port(address: str, flag: str) -> tuple[str, int]:
     """HOST:PORT taken apart; raises RobotpsError naming the flag."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise RobotpsError(f"{flag}: expected HOST:PORT, got '{address}'")
     return host, int(port)
 

@@ -50,6 +50,7 @@ class RegisterBus(Bus):
     """Data bytes in the answer to a ping."""
     only_noise = False
     """Whether bytes came back from the last request, but no answer."""
+    _let_go = False
     twice = False
     """Whether a servo answered the last request twice."""
 
@@ -218,9 +219,11 @@ class RegisterBus(Bus):
 
     def present(self) -> int | None:
         """The first of the ids that answers, None where nobody does."""
+        patience = self.patience
         for id_ in self.ids:
-            if self.ask(self.codec.ping(id_), [id_], self.ping_size, self.patience):
+            if self.ask(self.codec.ping(id_), [id_], self.ping_size, patience):
                 return id_
+            patience = min(patience, Bus.patience)  # a device that is there has had its time
         return None
 
     def _another(self, id_: int) -> bool:
@@ -303,8 +306,13 @@ class RegisterBus(Bus):
         """See Bus."""
         self.set_all("goal_position", dict(zip(self.ids, self.held().tolist(), strict=True)))
         self.set_speed_limit(speed)
+        self._let_go = False
         for id_ in self.ids:
-            self.put("torque_enable", {id_: 1})
+            if not self._let_go:
+                self.put("torque_enable", {id_: 1})
+        if self._let_go:  # by another thread, or a signal, between two of these packets
+            self.release_all()
+            raise HardwareFault("stopped while the torque was switched on")
 
     def write(self, steps: IntArray) -> None:
         """See Bus."""
@@ -349,6 +357,7 @@ class RegisterBus(Bus):
 
     def release_all(self) -> None:
         """See Bus."""
+        self._let_go = True
         register = self.table["torque_enable"]
         packet = self.codec.write(self.codec.BROADCAST, register.address, register.encode(0))
         for _ in range(3):

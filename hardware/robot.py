@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from hardware import emergency
 from hardware.bus import Bus, Reading, ServoInfo, missing
 from hardware.calibration_file import Calibration, disagreements, joint_ids
 from hardware.dynamixel import DynamixelBus
-from hardware.faults import HardwareFault
+from hardware.faults import HardwareFault, LinkLost
 from hardware.feetech import FeetechBus
 from hardware.joints import JointMap
 from hardware.opencat import OpenCatBus
@@ -113,6 +114,7 @@ class SerialRobot(Robot):
             self._bus.patience, self._bus.own_time = _DEVICE_PATIENCE, True
         self._safety: Safety | None = None
         self._prepared = False
+        self._halted = ""
         self.senses = self._bus.senses
 
     @property
@@ -133,16 +135,20 @@ class SerialRobot(Robot):
 
     def halt(self, why: str) -> None:
         """Torque off at once, from any thread or a signal handler; a motion that runs ends as a fault."""
+        self._halted = why
         if self._safety is not None:
             self._safety.stop_now(why)
+        elif self._bus.port.is_open:
+            with contextlib.suppress(LinkLost):
+                self._bus.release_all()
 
     def connect(self) -> None:
         """Open the port, ask every servo what it is, compare the calibration, set what a trial needs; torque is off."""
         self.close()
+        self._halted = ""
         self._bus.port.open()
         emergency.watch(self.halt)
         try:
-            self._guard()
             self._bus = answering(self._bus, self.tell)
             self._guard()
             self.senses, self.servos = self._bus.senses, self._bus.identify()
@@ -154,10 +160,14 @@ class SerialRobot(Robot):
             self.halt("it was not connected")  # servos hold on after a lost link
             emergency.unwatch(self.halt)
             self._safety = None
+            self._bus.port.close()
             raise
 
     def _guard(self) -> None:
-        self._safety = Safety(self._bus, self._joint_map(), self.description.servo, self.limits)
+        safety = Safety(self._bus, self._joint_map(), self.description.servo, self.limits)
+        self._safety = safety
+        if self._halted:  # meanwhile
+            safety.stop_now(self._halted)
 
     def equipment(self) -> dict[str, Any]:
         """See Robot: the port, what every servo said it is, calibration and limits."""

@@ -121,6 +121,7 @@ class Safety:
         # before, not after: an interruption half-way leaves servos on
         self.energised = True
         self.bus.energise(self.limits.slow_speed * self.joints.gear)
+        self._may_move()  # still, after all these packets
         self._goal = self._sent = self.joints.to_angles(self.bus.held())
         self._speed = np.zeros(len(self._sent))
 

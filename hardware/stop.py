@@ -19,6 +19,8 @@ from hardware.safety import Safety, SafetyLimits
 from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
 
+_AT_ONCE = 0.3
+"""s in which a robotps that can still do anything has sent its packets."""
 _LET_GO = 3.0
 """s that another robotps gets to take its own torque off and close the port."""
 
@@ -40,10 +42,21 @@ def stop_robot(description: RobotDescription | None, port: str, tell: Callable[[
         tell(f"telling process {holder} to stop")
         with contextlib.suppress(ProcessLookupError):
             os.kill(holder, signal.SIGTERM)
-        deadline = time.monotonic() + _LET_GO
-        while holder_of(port) == holder and time.monotonic() < deadline:
-            time.sleep(0.05)
+            os.kill(holder, signal.SIGCONT)  # it may be suspended
+        if not _leaves(holder, port, _AT_ONCE) and description is None:
+            _let_go(_buses(None, port))
+        _leaves(holder, port, _LET_GO)
     return _released_whatever_it_is(port, tell) if description is None else _released(description, port, tell)
+
+
+def _leaves(holder: int, port: str, seconds: float) -> bool:
+    """Whether a process gives a port back within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while holder_of(port) == holder:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _buses(description: RobotDescription | None, port: str) -> list[Bus]:

@@ -111,11 +111,11 @@ class DeviceClock:
         self._tick_period = tick_period
         self._lag = lag
         self._tick: float | None = None
-        self._time = 0.0
+        self._time = self._guessed = 0.0
         self._still = 0
 
     def begin(self) -> None:
-        self._time, self._tick = -self._period, None
+        self._time, self._guessed, self._tick = -self._period, 0.0, None
 
     def start_cycle(self) -> float:
         return self._time + self._period
@@ -124,14 +124,15 @@ class DeviceClock:
         tick = self._first(reading)
         if tick is None or self._tick is None or self._tick_period is None:
             self._time += self._period
+            self._guessed += self._period
         else:
             passed = (tick - self._tick) % self._tick_period
             self._still = 0 if passed > 0 else self._still + 1
             if self._still > STANDSTILL:
                 raise HardwareFault("the device answers, but its clock stands still: use --pace wall")
-            self._time += passed
+            self._time += passed - self._guessed  # of what has passed, missed answers counted a part already
         if tick is not None:
-            self._tick = tick
+            self._tick, self._guessed = tick, 0.0
         return self._time + self._lag
 
     @staticmethod

@@ -135,5 +135,10 @@ class Assistant:
         error = self._hand.standard_normal(2)
         if first is not None and second is not None:
             return {"seconds": max(0.01, second - first + PRESS * float(error[0] - error[1]))}
-        way = self._seen[-1][1] - LINE if self._seen else 0.0
-        return {"distance": way + TAPE * float(error[0])}
+        last, way = self._seen[-1] if self._seen else (0.0, 0.0)
+        if first is None:
+            return {"distance": way + TAPE * float(error[0])}
+        return {
+            "distance": way - LINE + TAPE * float(error[0]),
+            "seconds": max(0.01, last - first + PRESS * float(error[1])),
+        }

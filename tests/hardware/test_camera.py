@@ -16,6 +16,7 @@ from hardware.camera import Track, Tracker, Video, onset_of, straight_travel, wa
 from hardware.faults import HardwareFault
 from hardware.person import Nobody
 from robotps.errors import RobotpsError
+from robotps.odometer import Travel
 from robotps.robot import Telemetry
 
 WIDTH, HEIGHT, FOCAL = 1280, 720, 900.0
@@ -111,6 +112,19 @@ def test_the_motion_is_found_in_a_longer_recording() -> None:
 def test_the_window_leaves_out_what_lies_before_and_after() -> None:
     track = walk(6.0, 0.2, before=3.0, after=2.0)
     assert straight_travel(track, 4.0, 9.0).forward == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_robot_that_fell_made_the_way_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    track = walk(2.0, 0.2, before=3.0, after=4.0)
+    assert straight_travel(track, 4.0, 4.2).forward == pytest.approx(0.04, rel=0.02)
+    assert straight_travel(track, 4.0, 3.5) == Travel(0.0, 0.0, lateral=0.0, heading_change=0.0)
+    monkeypatch.setattr("hardware.camera.watch_video", lambda *_: track)
+    video = Video(str(tmp_path / "walk.mp4"), Nobody())
+    video.start()
+    (tmp_path / "walk.mp4").touch()
+    time = np.arange(1, 201) * 0.01
+    fell = video.travel(Telemetry(time=time, sent=np.zeros((200, 1))), 1.0, 6.0)
+    assert (fell.forward, fell.seconds) == (pytest.approx(0.2, rel=0.03), pytest.approx(1.0))
 
 
 def test_markers_that_were_hardly_seen_are_a_fault() -> None:

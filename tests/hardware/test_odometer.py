@@ -68,18 +68,24 @@ def test_a_scripted_stopwatch_gives_the_interval_it_claims() -> None:
 @pytest.mark.parametrize(
     ("answer", "forward", "seconds"),
     [
-        ({"text": "42 cm"}, 0.42, 5.0),
-        ({"text": "42"}, 0.42, 5.0),
-        ({"text": ""}, 0.0, 5.0),
+        ({"text": "42 cm"}, 0.42, 6.0),
+        ({"text": "42"}, 0.42, 6.0),
+        ({"text": ""}, 0.0, 6.0),
         ({"text": "4.2 s"}, 1.0, 4.2),
         ({"seconds": 4.2}, 1.0, 4.2),
-        ({"distance": 0.8}, 0.8, 5.0),
+        ({"distance": 0.8}, 0.8, 6.0),
+        ({"distance": 0.5, "seconds": 2.5}, 0.5, 2.5),
     ],
 )
 def test_a_robot_that_did_not_arrive_is_measured_by_what_the_person_says(answer, forward, seconds) -> None:
     travel = watched(Scripted([], answer))
     assert (travel.forward, travel.seconds) == (pytest.approx(forward), pytest.approx(seconds))
     assert travel.forward_std > 0
+
+
+def test_a_robot_that_crossed_the_first_line_alone_is_timed_from_there_to_the_motions_end() -> None:
+    travel = watched(Scripted([1.0], {"text": "90 cm"}))
+    assert (travel.forward, travel.seconds) == (0.9, pytest.approx(5.0, abs=1e-3))
 
 
 @pytest.mark.parametrize("answer", [{"text": "far"}, {"text": "0 s"}, {"seconds": -1}])
@@ -155,7 +161,7 @@ def test_a_stream_of_velocities_is_summed_up(capture: Capture) -> None:
     time.sleep(0.05)
     stream.start()
     for n in range(1, 610):
-        capture.send(t=n * 0.01, velocity=[0.25, 0.0, 0.0], quaternion=quaternion(0.0))
+        capture.send(t=n * 0.01, velocity=[0.25, 0.0, 0.0], quaternion=[3.0 * part for part in quaternion(0.0)])
     travel = stream.travel(telemetry(), 1.0, 6.0)
     assert travel.forward == pytest.approx(1.25, rel=0.005)
     assert travel.track is None, "how high it is, nobody knows"

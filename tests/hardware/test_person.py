@@ -104,7 +104,7 @@ def test_an_assistant_that_is_not_there_is_told() -> None:
         Assistant(address).ask("on_feet", "stand it up")
 
 
-@pytest.mark.parametrize("address", ["localhost", ":", "host:port", ""])
+@pytest.mark.parametrize("address", ["localhost", ":", "host:port", "", "host:²", "host:99999", "host:0"])
 def test_an_address_is_host_and_port(address: str) -> None:
     with pytest.raises(RobotpsError, match="HOST:PORT"):
         Assistant(address).ask("on_feet", "stand it up")
@@ -115,3 +115,18 @@ def test_flags_choose_who_helps() -> None:
     assert type(find_person()) is Terminal
     with pytest.raises(RobotpsError, match="one of them"):
         find_person(yes=True, assistant="127.0.0.1:1")
+
+
+@pytest.mark.parametrize("typed", [None, b"\xff\n"])
+def test_a_terminal_that_is_none_or_sends_no_text_is_told_and_not_waited_for(
+    typed: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, write = os.pipe()
+    with os.fdopen(read, encoding="utf-8") as source:
+        if typed is None:
+            monkeypatch.setattr("sys.stdin", None)
+        else:
+            os.write(write, typed)
+        with pytest.raises(RobotpsError, match="stdin is closed"):
+            Terminal(None if typed is None else source).ask("place_at_start", "put it there")
+    os.close(write)

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 from hardware import protocol2
+from hardware.bus import Reading
 from hardware.calibration_file import Calibration, JointCalibration
 from hardware.faults import HardwareFault
 from hardware.robot import SerialRobot
 from hardware.safety import SafetyLimits
+from hardware.timing import DeviceClock
 from robotps.description import load_description
 from robotps.errors import RobotpsError
 from robotps.gait import gait_cycle, initial_gait
@@ -375,7 +377,9 @@ with SerialRobot(description, sys.argv[1], limits=SafetyLimits(slow_speed=5.0)) 
 """
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)]
+)
 def test_a_signal_puts_torque_off_on_the_wire_at_once(device, dkitty, number: int, status: int) -> None:
     """With one servo silent and one in overload; the packets of all servos, on the device's side of the line."""
     walk = subprocess.Popen(
@@ -398,3 +402,70 @@ def test_a_signal_puts_torque_off_on_the_wire_at_once(device, dkitty, number: in
     assert torques(dkitty) == {0}
     assert device.heard.count(TORQUE_OFF, heard) >= 3
     print(f"torque off {1000 * delay:.1f} ms after the signal")
+
+
+def test_a_robot_in_a_scripts_background_stays_stopped(device, dkitty) -> None:
+    """There Ctrl-C is ignored to begin with."""
+    walk = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(WALK), device.name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert walk.stdout is not None
+    assert walk.stdout.readline() == b"walking\n"
+    os.kill(walk.pid, signal.SIGINT)
+    _, errors = walk.communicate(timeout=20)
+    assert walk.returncode == 130
+    assert b"stopped by SIGINT" in errors
+    assert torques(dkitty) == {0}
+
+
+def test_a_stop_while_the_torque_is_switched_on_keeps_it_off(device, dkitty) -> None:
+    follow, switched = dkitty.on_write, []
+
+    def stop(servo: int, address: int) -> None:
+        follow(servo, address)
+        if address == 64 and dkitty.memory[servo][64] == 1:
+            switched.append(servo)
+            if len(switched) == 2:
+                robot.halt("stopped from elsewhere")
+
+    robot = SerialRobot(DKITTY, device.name, pace="device")
+    robot.connect()
+    dkitty.on_write = stop
+    with pytest.raises(HardwareFault, match="stopped"):
+        robot.stand(CYCLE.standing)
+    assert len(switched) <= 3, "one packet may be on its way"
+    assert torques(dkitty) == {0}
+    robot.close()
+
+
+def test_a_stop_while_connecting_is_not_forgotten(device, dkitty) -> None:
+    robot = SerialRobot(DKITTY, device.name, pace="device")
+    identify = robot._bus.identify
+
+    def stop():
+        robot.halt("stopped from elsewhere")
+        return identify()
+
+    robot._bus.identify = stop  # type: ignore[method-assign]
+    robot.connect()
+    with pytest.raises(HardwareFault, match="stopped from elsewhere"):
+        robot.stand(CYCLE.standing)
+    assert torques(dkitty) == {0}
+    robot._bus.identify = identify  # type: ignore[method-assign]
+    robot.connect()
+    assert not robot.safety.stopped
+    robot.close()
+
+
+def test_the_devices_time_goes_on_evenly_where_the_first_servo_is_not_heard() -> None:
+    clock = DeviceClock(0.01, 32.768)
+    clock.begin()
+    stamps = []
+    for n in range(10):
+        heard = n not in (3, 6, 7)
+        tick = np.array([5.0 + 0.01 * n if heard else np.nan])
+        stamps.append(clock.stamp(Reading(np.array([heard]), np.zeros(1, dtype=np.int64), tick=tick)))
+    np.testing.assert_allclose(stamps, np.arange(10) * 0.01, atol=1e-9)
