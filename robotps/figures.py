@@ -62,7 +62,7 @@ def learning_curve(runs: Sequence[Run], path: Path) -> None:
     label = "forward speed (m/s)"
     for run in runs:
         settings = settings_of(run)
-        past = history(run.trials("search"))
+        past = history(run.trials("search"), settings.tail)
         _curve(axis, past)
         result = result_of(run)
         if settings.objective.model_dump(exclude_defaults=True):
@@ -71,7 +71,7 @@ def learning_curve(runs: Sequence[Run], path: Path) -> None:
             for speed, (low, high), x, name in (
                 (result.initial_speed, result.initial_speed_ci, 0, "start"),
                 (result.best_speed, result.best_speed_ci, len(past.trials), "best, run again"),
-            ):
+            )[: 2 if result.improved else 1]:
                 axis.errorbar(
                     x, speed, yerr=[[speed - low], [high - speed]], color=ACCENT, fmt="D", capsize=3, zorder=4
                 )

@@ -17,6 +17,7 @@ class Scored:
     """A candidate of the search with what its trials said."""
 
     iteration: int
+    family: str
     vector: FloatArray
     score: Score
 
@@ -51,8 +52,8 @@ class History:
     iterations: tuple[Iteration, ...]
 
 
-def history(trials: Sequence[TrialRecord]) -> History:
-    """The history that the trials of a run tell."""
+def history(trials: Sequence[TrialRecord], tail: float = 1.0) -> History:
+    """The history that the trials of a run tell; tail: see `robotps.run.worst`."""
     searched = tuple(trial for trial in trials if trial.candidate.stage == "search")
     minutes = np.cumsum([walked(trial) / 60 for trial in searched])
     candidates: list[Scored] = []
@@ -67,7 +68,8 @@ def history(trials: Sequence[TrialRecord]) -> History:
         groups.setdefault(number, {}).setdefault(trial.candidate.id, []).append(trial)
     for number in sorted(groups):
         scored = [
-            Scored(number, group[0].candidate.vector, score_of(group)) for _, group in sorted(groups[number].items())
+            Scored(number, group[0].candidate.family, group[0].candidate.vector, score_of(group, tail=tail))
+            for _, group in sorted(groups[number].items())
         ]
         candidates += scored
         values = [entry.score.value for entry in scored if entry.score.value is not None]

@@ -47,6 +47,13 @@ def git_state() -> dict[str, Any] | None:
     """Commit of the source tree robotps runs from, and whether it was changed; None outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
+        # an installed copy may lie in somebody else's repository
+        subprocess.run(
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name],
+            capture_output=True,
+            timeout=5,
+            check=True,
+        )
         commit = subprocess.run(
             ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
         )
@@ -62,7 +69,10 @@ def git_state() -> dict[str, Any] | None:
     return {"commit": commit.stdout.strip(), "changed": bool(status.stdout.strip())}
 
 
-DECIDING = ("description", "gait", "kinematics", "parameters", "robot", "trial", "urdf")
+DECIDING = (
+    *("description", "gait", "kinematics", "legs", "measurement", "odometer", "parameters", "robot", "rotations"),
+    *("trial", "urdf"),
+)
 """Modules of the core that decide, beside the simulation itself, how a simulated trial comes out."""
 
 

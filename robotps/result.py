@@ -37,7 +37,7 @@ def result_of(run: Run) -> TuneResult | None:
     settings = settings_of(run)
     space = search_space(run.description, settings)
     start, best = run.trials("start"), run.trials("best")
-    return conclude(settings, space, start, best, run.count(), run.trials() if _several(start + best) else None)
+    return conclude(settings, space, start, best, run.count(), run.trials() if several(start + best) else [])
 
 
 def conclude(
@@ -46,14 +46,15 @@ def conclude(
     start: list[TrialRecord],
     best: list[TrialRecord],
     count: int,
-    every: list[TrialRecord] | None = None,
+    every: list[TrialRecord],
 ) -> TuneResult | None:
     """The result that trials of the start and of the best gait, of `count` trials in all, lead to (see result_of).
 
-    every: all trials, where several robots walked them: scores and speeds are then those of an average robot.
+    every: all trials: where several robots walked start and best, scores and speeds are those of an average robot.
     """
-    effects = estimate(measurements(every or []))
-    on_speed = estimate(measurements(every or [], "speed"))
+    compared = every if several(start + best) else []
+    effects = estimate(measurements(compared))
+    on_speed = estimate(measurements(compared, "speed"))
     initial = score_of(start, effects, settings.tail)
     if initial.value is None:
         return None
@@ -73,7 +74,7 @@ def conclude(
     )
 
 
-def _several(trials: list[TrialRecord]) -> bool:
+def several(trials: list[TrialRecord]) -> bool:
     """Whether more than one robot walked them."""
     return len({trial.robot for trial in trials}) > 1
 

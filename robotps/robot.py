@@ -51,11 +51,6 @@ class Observation:
     late: float | None = None
 
 
-SENSES: tuple[str, ...] = tuple(
-    field.name for field in fields(Observation) if field.name not in ("time", "sent", "commanded", "late")
-)
-
-
 class Motion(Protocol):
     """Joint targets as a function of time; a closed-loop motion may also look at the last observation."""
 

@@ -48,8 +48,6 @@ def times(one: FloatArray, other: FloatArray) -> FloatArray:
         axis=-1,
     )
     return product
-    return product
-    return product
 
 
 def quaternion_of(rotation: FloatArray) -> Quaternion:

@@ -32,18 +32,22 @@ class Sensitivity:
 
 
 def sensitivity(
-    vectors: FloatArray, scores: FloatArray, iterations: NDArray[np.int64], seed: int = 0
+    vectors: FloatArray,
+    scores: FloatArray,
+    iterations: NDArray[np.int64],
+    families: NDArray[np.str_] | None = None,
+    seed: int = 0,
 ) -> Sensitivity | None:
-    """Linear regression of scores (m,) on vectors (m, n) in steps, given the iteration (m,) of each candidate.
+    """Linear regression of scores (m,) on vectors (m, n) in steps, given iteration and family (m,) of each candidate.
 
-    Candidates are compared within blocks of neighbouring iterations: the search moves and its gaits improve, and a
-    slope across the whole run would mix what a parameter does with when it was tried. None where fewer than
-    CANDIDATES_PER_PARAMETER candidates a parameter were scored.
+    Candidates are compared within blocks of neighbouring iterations of their family: the search moves and its gaits
+    improve, and a slope across the whole run would mix what a parameter does with when it was tried. None where fewer
+    than CANDIDATES_PER_PARAMETER candidates a parameter were scored.
     """
     m, n = vectors.shape
     if m < CANDIDATES_PER_PARAMETER * (n + 1):
         return None
-    blocks = _blocks(iterations)
+    blocks = _blocks_by_family(iterations, np.zeros(m, dtype=np.str_) if families is None else families)
     x, y = _within(vectors, blocks), _within(scores[:, None], blocks)[:, 0]
     whole = np.ones((1, m))
     slope = _slopes(x, y, whole)[0]
@@ -52,6 +56,15 @@ def sensitivity(
     total = float(y @ y)
     left = float(((y - x @ slope) ** 2).sum())
     return Sensitivity(slope, low, high, explained=1 - left / total if total > 0 else 0.0, candidates=m)
+
+
+def _blocks_by_family(iterations: NDArray[np.int64], families: NDArray[np.str_]) -> NDArray[np.int64]:
+    blocks, used = np.empty(len(iterations), dtype=np.int64), 0
+    for family in np.unique(families):
+        own = families == family
+        blocks[own] = used + _blocks(iterations[own])
+        used = int(blocks[own].max()) + 1
+    return blocks
 
 
 def _blocks(iterations: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from robotps.database import DATABASE, connect, database_file, explained, is_locked
-from robotps.run import worst
+from robotps.result import result_of
+from robotps.run import Run, worst
 
 ARCHIVE_SUFFIX = ".robotps"
 
@@ -58,6 +59,8 @@ def summary(path: Path) -> Summary:
         trials = database.execute("SELECT count(*) FROM trial").fetchone()[0]
         notes = database.execute("SELECT count(*) FROM note").fetchone()[0]
         finished = _value(database, "finished", "$") == "1"
+    if len(start.robots | best.robots) > 1:
+        start, best = _on_an_average_robot(path, start, best)
     another = best.gait != start.gait
     improved = another and best.score is not None and start.score is not None and best.score > start.score
     done = finished if verb else isinstance(asked, int) and best.trials >= asked
@@ -78,6 +81,7 @@ def summary(path: Path) -> Summary:
 @dataclass(frozen=True)
 class _Again:
     trials: int
+    robots: frozenset[str]
     gait: tuple[str, bytes] | None
     score: float | None
     speed: float | None
@@ -86,15 +90,25 @@ class _Again:
 def _again(database: sqlite3.Connection, stage: str, tail: float) -> _Again:
     """What the trials of the start, or of the best gait, said."""
     rows = database.execute(
-        "SELECT score, json_extract(metrics, '$.speed'), family, vector "
+        "SELECT score, json_extract(metrics, '$.speed'), robot, family, vector "
         "FROM trial JOIN candidate ON candidate.id = trial.candidate WHERE stage = ?",
         (stage,),
     ).fetchall()
-    gait = rows[0][2:] if rows else None
+    robots, gait = frozenset(row[2] for row in rows), rows[0][3:] if rows else None
     counted = np.array([row[:2] for row in rows if row[0] is not None], dtype=np.float64)
     if len(counted) == 0:
-        return _Again(len(rows), gait, None, None)
-    return _Again(len(rows), gait, float(worst(counted[:, 0], tail).mean()), float(counted[:, 1].mean()))
+        return _Again(len(rows), robots, gait, None, None)
+    return _Again(len(rows), robots, gait, float(worst(counted[:, 0], tail).mean()), float(counted[:, 1].mean()))
+
+
+def _on_an_average_robot(path: Path, start: _Again, best: _Again) -> tuple[_Again, _Again]:
+    """The same with what is the robots' and not the gaits' taken off, which takes reading all trials."""
+    with Run.open(path) as run:
+        result = result_of(run)
+    if result is None:
+        return start, best
+    order = 1.0 if result.improved else 0.0  # beside the start's 0.0
+    return replace(start, score=0.0, speed=result.initial_speed), replace(best, score=order, speed=result.best_speed)
 
 
 def _value(database: sqlite3.Connection, key: str, path: str) -> str:

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Set
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -106,8 +106,9 @@ class Trial:
     reason: str = ""
 
     def metrics(self) -> dict[str, float | str | None]:
-        """All of it by name."""
-        return asdict(self)
+        """All of it by name; what is no number was not measured."""
+        found = asdict(self).items()
+        return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in found}
 
 
 class RobotElsewhere(ABC):
@@ -186,7 +187,8 @@ def run_trial(
                 ending, reason = "fault", f"{reason}: {_LAY}"
             elif reason:
                 ending, track = "fell", travel.track
-                travel = travel_between(track.time, track.position, track.orientation, settings.warm_up, moment)
+                before = travel_between(track.time, track.position, track.orientation, settings.warm_up, moment)
+                travel = replace(before, forward_std=travel.forward_std)
     return _measure(description, cycle, settings, telemetry, travel, ending, reason), telemetry
 
 

@@ -16,6 +16,7 @@ from itertools import chain, count
 
 import numpy as np
 
+from robotps.errors import RobotpsError
 from robotps.gait import Gait
 from robotps.odometer import Odometer
 from robotps.parameters import FloatArray
@@ -311,9 +312,15 @@ class Tuning:
             drawn = (task.seed, _STAGES.index(candidate.stage), candidate.iteration, candidate.position)
             trial = self.settings.noise.measured(trial, drawn)
         counts = trial is not None and trial.ending not in UNSCORED
-        score = self.settings.objective.score(trial) if trial is not None and counts else None
-        if trial is not None and score is not None and not math.isfinite(score):
-            trial, score = replace(trial, ending="fault", reason=f"its score is not a number: {score}"), None
+        score, wrong = None, ""
+        if trial is not None and counts:
+            try:
+                score = self.settings.objective.score(trial)
+                wrong = "" if math.isfinite(score) else f"its score is not a number: {score}"
+            except RobotpsError as error:
+                wrong = str(error)
+        if trial is not None and wrong:
+            trial, score = replace(trial, ending="fault", reason=wrong, speed=0.0, distance=0.0), None
         record = self.run.add_trial(
             task.candidate,
             repeat=task.repeat,

@@ -171,16 +171,22 @@ def run_all(
                     return
                 raise ValueError("every result is known, and still no task follows from them")
             done, _ = wait(running, return_when=FIRST_COMPLETED)
+            failed: BaseException | None = None
             for future in done:
                 task, attempt = running.pop(future)
                 try:
                     result = future.result()
                 except WorkerLost as lost:
-                    if attempt == ATTEMPTS:
-                        raise RobotpsError(f"a worker was lost {ATTEMPTS} times at the same trial: {lost}") from lost
-                    again.append((task, attempt + 1))
+                    if attempt < ATTEMPTS:
+                        again.append((task, attempt + 1))
+                        continue
+                    failed = RobotpsError(f"a worker was lost {ATTEMPTS} times at the same trial: {lost}")
+                except BaseException as error:
+                    failed = failed or error
                 else:
                     yield task, result
+            if failed is not None:  # once everything that came out with it is known
+                raise failed
     finally:
         for future in running:
             future.cancel()

@@ -105,13 +105,12 @@ def speed_by_physical_trials(studies: Sequence[Study]) -> str:
 
 
 def best_so_far(study: Study) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """After each physical trial that counted the highest mean speed of a gait, (T,)."""
+    """After each physical trial that counted the highest mean speed of a gait as far as it was known then, (T,)."""
     means: dict[int, list[float]] = {}
-    best, track = -np.inf, []
+    track = []
     for trial in study.trials:
         if trial.world is None and trial.score is not None:
             speeds = means.setdefault(trial.candidate.id, [])
             speeds.append(float(trial.metrics["speed"]))
-            best = max(best, float(np.mean(speeds)))
-            track.append(best)
+            track.append(max(float(np.mean(each)) for each in means.values()))
     return np.array(track)

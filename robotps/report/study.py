@@ -97,7 +97,7 @@ def study(run: Run) -> Study:
     trials = _readable_trials(run, missing)
     health, unread = run_health(run, trials)
     missing += unread
-    past = history(trials)
+    past = history(trials, settings.tail)
     scored = [entry for entry in past.candidates if entry.score.value is not None]
     return Study(
         name=run.path.resolve().name,
@@ -111,6 +111,7 @@ def study(run: Run) -> Study:
             np.array([entry.vector for entry in scored]).reshape(len(scored), len(space)),
             np.array([entry.score.value for entry in scored], dtype=np.float64),
             np.array([entry.iteration for entry in scored], dtype=np.int64),
+            np.array([entry.family for entry in scored], dtype=np.str_),
         ),
         verb=read("what the run was for", lambda: str(run.meta("verb") or ""), ""),
         finished=read("whether it was finished", lambda: bool(run.meta("finished")), False),

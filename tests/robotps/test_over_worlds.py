@@ -20,6 +20,7 @@ from robotps.result import result_of
 from robotps.run import Run, score_of
 from robotps.settings import Widening, check
 from robotps.summary import summary
+from robotps.trial import Trial
 
 KITTY = load_description("dkitty")
 
@@ -87,6 +88,48 @@ def test_a_best_gait_that_is_the_start_is_no_improvement_however_lucky(tmp_path:
     assert not result.improved
     listed = summary(tmp_path / "run")
     assert listed.best_speed == listed.initial_speed == pytest.approx(result.best_speed)
+
+
+def test_robots_that_walked_start_and_best_unequally_often_are_listed_as_the_result_says(tmp_path: Path) -> None:
+    asked = settings(repeats=2, confirm=4)
+    with create(tmp_path / "run", asked) as run:
+        tuning(run, asked, AtOnce()).go()
+        for trial in run.trials():
+            first = trial.repeat == 0 if trial.candidate.stage == "best" else trial.repeat < 3
+            first = trial.repeat % 2 == 0 if trial.candidate.stage in ("search", "finalist") else first
+            lucky = 0.0 if first else 0.1
+            run._database.execute(
+                "UPDATE trial SET robot = ?, score = score + ?, metrics = json_set(metrics, '$.speed', ?) WHERE id = ?",
+                ("A" if first else "B", lucky, trial.metrics["speed"] + lucky, trial.id),
+            )
+        result = result_of(run)
+    assert result is not None
+    listed = summary(tmp_path / "run")
+    assert listed.initial_speed == pytest.approx(result.initial_speed)
+    assert listed.best_speed == pytest.approx(result.best_speed)
+
+
+def test_what_is_no_number_is_not_measured_and_the_run_is_listed(tmp_path: Path) -> None:
+    asked = settings(confirm=2, iterations=1)
+    with create(tmp_path / "run", asked) as run:
+        tuning(run, asked, AtOnce()).score_start()
+        trial = run.trials("start")[0]
+        lost = Trial("fault", 0.0, 0.0, float("nan"), 0.0, drift=float("nan"))
+        candidate = run.add_candidates("robot", 0, ["trot"], trial.candidate.vector[None])[0]
+        run.add_trial(
+            candidate,
+            repeat=0,
+            robot="x",
+            seed=0,
+            world=None,
+            trial=lost,
+            score=None,
+            digest=None,
+            started="",
+            seconds=0.0,
+        )
+        assert run.trials("robot")[0].metrics["drift"] is None
+    assert summary(tmp_path / "run").initial_speed == pytest.approx(trial.metrics["speed"], abs=0.2)
 
 
 def test_a_tail_of_one_trial_is_refused() -> None:

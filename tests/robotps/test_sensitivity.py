@@ -54,3 +54,13 @@ def test_searches_with_one_candidate_an_iteration_are_compared_across_neighbours
     found = sensitivity(vectors, vectors @ SLOPES, np.arange(60))
     assert found is not None
     np.testing.assert_allclose(found.slope, SLOPES, atol=1e-5)
+
+
+def test_families_that_take_turns_are_not_compared_with_each_other() -> None:
+    vectors, scores, number = _search(noise=0.0, size=5)
+    families = np.array(["trot", "walk", "bound"])[number % 3]
+    level = {"trot": 0.0, "walk": 0.3, "bound": -0.4}
+    scores = scores + np.array([level[family] for family in families])
+    found = sensitivity(vectors, scores, number, families)
+    assert found is not None
+    np.testing.assert_allclose(found.slope, SLOPES, atol=1e-5)

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,30 @@ def test_workers_do_not_outlive_a_host_that_was_killed(tmp_path: Path) -> None:
     process.kill()
     process.communicate(timeout=30)
     _wait_until_gone(ids)
+
+
+class _Together(Executor):
+    """Two tasks end at once."""
+
+    ahead = 2
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Future[int], int]] = []
+
+    def submit(self, function, task, /):  # type: ignore[no-untyped-def, override]
+        future: Future[int] = Future()
+        self._waiting.append((future, task))
+        for waiting, number in self._waiting if len(self._waiting) == 2 else []:
+            if number:
+                waiting.set_result(10 * number)
+            else:
+                waiting.set_exception(RobotpsError("the cable"))
+        return future
+
+
+def test_what_ended_together_with_a_failure_is_not_lost() -> None:
+    for _ in range(20):
+        found: list[tuple[int, int]] = []
+        with pytest.raises(RobotpsError, match="the cable"):
+            found.extend(run_all(_Together(), square, [0, 1]))
+        assert found == [(1, 10)]
