@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -16,14 +15,14 @@ from hardware import emergency
 from hardware.bus import Bus, Reading, ServoInfo, missing
 from hardware.calibration_file import Calibration, disagreements, joint_ids
 from hardware.dynamixel import DynamixelBus
-from hardware.faults import HardwareFault, LinkLost
+from hardware.faults import HardwareFault
 from hardware.feetech import FeetechBus
 from hardware.joints import JointMap
 from hardware.opencat import OpenCatBus
 from hardware.port import Port, stable_name
 from hardware.posture import along_feet, gathered, lowered
 from hardware.register_bus import RegisterBus
-from hardware.safety import Safety, SafetyLimits
+from hardware.safety import Safety, SafetyLimits, let_go
 from hardware.timing import Clock, DeviceClock, LoopTiming, Pace, WallClock, measured
 from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
@@ -139,8 +138,7 @@ class SerialRobot(Robot):
         if self._safety is not None:
             self._safety.stop_now(why)
         elif self._bus.port.is_open:
-            with contextlib.suppress(LinkLost):
-                self._bus.release_all()
+            let_go(self._bus)
 
     def connect(self) -> None:
         """Open the port, ask every servo what it is, compare the calibration, set what a trial needs; torque is off."""

@@ -5,6 +5,7 @@ Nothing else in robotps calls a bus's `write`, `upload`, `energise` or `release`
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Annotated
 
@@ -314,19 +315,28 @@ class Safety:
     def stop_now(self, why: str) -> None:
         """Torque off at once, from a signal handler too; nothing moves any more on this connection."""
         self.stopped = why
-        try:
-            self.bus.release_all()
-        except LinkLost:
-            pass
+        let_go(self.bus)
 
     def release(self) -> list[str]:
         """Torque off everywhere, each servo asked to confirm; who did not, by joint and id, one line a reason."""
         self._end_host_watchdog()
-        by_reason: dict[str, list[str]] = {}
-        for id_, why in self.bus.release().items():
-            by_reason.setdefault(why, []).append(self.bus.label(id_))
-        self.energised = bool(by_reason)
-        return [f"{', '.join(servos)}: {why}" for why, servos in by_reason.items()]
+        failures = released(self.bus)
+        self.energised = bool(failures)
+        return failures
+
+
+def let_go(bus: Bus) -> None:
+    """Torque off for all at once, without waiting for an answer; a lost link is not told."""
+    with contextlib.suppress(LinkLost):
+        bus.release_all()
+
+
+def released(bus: Bus) -> list[str]:
+    """See Safety.release: of a bus that nothing has moved yet."""
+    by_reason: dict[str, list[str]] = {}
+    for id_, why in bus.release().items():
+        by_reason.setdefault(why, []).append(bus.label(id_))
+    return [f"{', '.join(servos)}: {why}" for why, servos in by_reason.items()]
 
 
 def followed(cycle: FloatArray, step: float) -> FloatArray:

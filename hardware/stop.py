@@ -11,11 +11,10 @@ from pathlib import Path
 
 from hardware.bus import Bus
 from hardware.discover import GUESSES, look
-from hardware.faults import LinkLost
 from hardware.joints import JointMap
 from hardware.port import Port, holder_of
 from hardware.robot import BUSES, answering, bus_of
-from hardware.safety import Safety, SafetyLimits
+from hardware.safety import Safety, SafetyLimits, let_go, released
 from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
 
@@ -36,7 +35,7 @@ def stop_robot(description: RobotDescription | None, port: str, tell: Callable[[
     if holder is not None:
         # packets at another rate would garble those with which a robotps ends
         if description is not None or not _is_robotps(holder):
-            _let_go(_buses(description, port))
+            _send_off(_buses(description, port))
         if not _is_robotps(holder):
             raise RobotpsError(f"torque off was sent, but process {holder} has {port} and may move the robot: end it")
         tell(f"telling process {holder} to stop")
@@ -44,7 +43,7 @@ def stop_robot(description: RobotDescription | None, port: str, tell: Callable[[
             os.kill(holder, signal.SIGTERM)
             os.kill(holder, signal.SIGCONT)  # it may be suspended
         if not _leaves(holder, port, _AT_ONCE) and description is None:
-            _let_go(_buses(None, port))
+            _send_off(_buses(None, port))
         _leaves(holder, port, _LET_GO)
     return _released_whatever_it_is(port, tell) if description is None else _released(description, port, tell)
 
@@ -66,12 +65,11 @@ def _buses(description: RobotDescription | None, port: str) -> list[Bus]:
     return [kind(Port(port, bauds[0]), {}, "") for _, kind, bauds in reversed(GUESSES)]
 
 
-def _let_go(buses: list[Bus]) -> None:
+def _send_off(buses: list[Bus]) -> None:
     """Torque off without waiting for an answer."""
     for bus in buses:
         bus.port.open(exclusive=False)
-        with contextlib.suppress(LinkLost):
-            bus.release_all()
+        let_go(bus)
         bus.port.close()
 
 
@@ -87,7 +85,7 @@ def _released(description: RobotDescription, port: str, tell: Callable[[str], No
 
 
 def _released_whatever_it_is(port: str, tell: Callable[[str], None]) -> list[str]:
-    _let_go(_buses(None, port))
+    _send_off(_buses(None, port))
     tell("torque off is sent; who is there?")
     found = look(port)
     if found.protocol is None or found.baud is None:
@@ -98,7 +96,7 @@ def _released_whatever_it_is(port: str, tell: Callable[[str], None]) -> list[str
     bus = BUSES[found.protocol](Port(port, found.baud), {servo.id: servo.model for servo in found.servos}, "")
     bus.port.open()
     try:
-        return [f"{bus.label(id_)}: {why}" for id_, why in bus.release().items()]
+        return released(bus)
     finally:
         bus.port.close()
 

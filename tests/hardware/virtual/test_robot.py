@@ -135,12 +135,13 @@ def test_the_person_with_the_stopwatch_presses_as_exactly_as_people_do() -> None
         person.do({"ask": "place_at_start"})
         for k in range(600):  # 0.3 m/s along x
             person._seen.append((k * 0.01, 0.003 * k))
-        assert person.do({"ask": "stopwatch", "distance": 3.0}).keys() == {"done", "distance"}
+        assert person.do({"ask": "stopwatch", "distance": 3.0}).keys() == {"done", "distance", "seconds"}
         times = [person.do({"ask": "stopwatch", "distance": 1.0})["seconds"] for _ in range(400)]
         assert np.mean(times) == pytest.approx(1.0 / 0.3, abs=0.05)
         assert np.std(times) == pytest.approx(0.15 * np.sqrt(2), rel=0.2)
-        ways = [person.do({"ask": "stopwatch", "distance": 3.0})["distance"] for _ in range(400)]
-        assert np.mean(ways) == pytest.approx(599 * 0.003 - LINE, abs=0.01)
+        answers = [person.do({"ask": "stopwatch", "distance": 3.0}) for _ in range(400)]
+        assert np.mean([each["distance"] for each in answers]) == pytest.approx(599 * 0.003 - LINE, abs=0.01)
+        assert np.mean([each["seconds"] for each in answers]) == pytest.approx(5.99 - LINE / 0.3, abs=0.05)
 
 
 @pytest.mark.parametrize(("robot", "protocol"), [("dkitty", "feetech"), ("bittle", None)])
