@@ -69,7 +69,9 @@ class Stopwatch:
             distance=self.distance,
         )
         if "distance" in answer:
-            return Travel(float(answer["distance"]), float(answer.get("seconds", whole)), forward_std=TAPE_STD)
+            forward, seconds = float(answer["distance"]), float(answer.get("seconds", whole))
+            late = PRESS_STD * forward / seconds if "seconds" in answer else 0.0
+            return Travel(forward, seconds, forward_std=math.hypot(TAPE_STD, late))
         if "seconds" in answer:
             return timed(self.distance, float(answer["seconds"]))
         seconds = self._began + whole - presses[0] if presses else whole

@@ -9,13 +9,13 @@ One JSON object a line there, one back. A request has `ask`; the answer has `don
 | `on_stand` | hangs it in the air on a stand | |
 | `change_battery` | puts in a full battery: the servos have been without power | |
 | `plug_cable` | plugs the cable in again | `port` |
-| `stopwatch` (`distance`, m) | timed it over that distance, or measured how far it came | `seconds` or `distance` |
+| `stopwatch` (`distance`, m) | timed it over that distance, or measured how far it came | `seconds`; `distance`, from the first line if `seconds` are with it |
 | `confirm` | presses Enter | `text`: "" |
 | `confirm` (`joint`, `about` `direction`) | says whether the joint's angle has just grown | `text`: y or n |
 | `confirm` (`joint`, `about` `zero`) | says how far the joint is from its zero | `text`: degrees, "" if none |
 | `save_video` (`file`) | saves what the overhead camera has filmed since the robot was put at the start | `frames` |
 
-The first line of the stopwatch's distance lies `LINE` m ahead of where the robot was last put at the start.
+The first line of the stopwatch's distance lies `LINE` m ahead of where the robot stood before it walked.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from robotps.errors import RobotpsError
 from robotps.parameters import FloatArray
 
 LINE = 0.05
+STILL, STEP = 20, 0.003
+"""Control periods in which a robot that moves less than so many m stands still."""
 PRESS, TAPE = 0.15, 0.01
 """Standard deviations of a person pressing when something crosses a line, s, and reading a tape, m."""
 REMEMBERED = 100_000
@@ -130,15 +132,33 @@ class Assistant:
 
     def _read_stopwatch(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         distance = float(request.get("distance", 1.0))
-        first = next((t for t, way in self._seen if way >= LINE), None)
-        second = next((t for t, way in self._seen if way >= LINE + distance), None)
+        seen = self._walk()
+        first = next((t for t, way in seen if way >= LINE), None)
+        second = next((t for t, way in seen if way >= LINE + distance), None)
         error = self._hand.standard_normal(2)
         if first is not None and second is not None:
             return {"seconds": max(0.01, second - first + PRESS * float(error[0] - error[1]))}
-        last, way = self._seen[-1] if self._seen else (0.0, 0.0)
+        way = seen[-1][1] if seen else 0.0
         if first is None:
             return {"distance": way + TAPE * float(error[0])}
+        stopped = next((t for t, there in seen if there >= way - TAPE), first)
         return {
             "distance": way - LINE + TAPE * float(error[0]),
-            "seconds": max(0.01, last - first + PRESS * float(error[1])),
+            "seconds": max(0.01, stopped - first + PRESS * float(error[1])),
         }
+
+    def _walk(self) -> list[tuple[float, float]]:
+        """Of all that was seen the motion that went farthest: when it was how far from where it had begun."""
+        seen = list(self._seen)
+        stretches: list[list[int]] = []
+        for i in range(STILL, len(seen)):
+            if abs(seen[i][1] - seen[i - STILL][1]) < STEP:
+                continue
+            if stretches and stretches[-1][-1] == i - 1:
+                stretches[-1].append(i)
+            else:
+                stretches.append([i])
+        if not stretches:
+            return []
+        begin, end = max(((s[0] - STILL, s[-1]) for s in stretches), key=lambda s: seen[s[1]][1] - seen[s[0]][1])
+        return [(t, way - seen[begin][1]) for t, way in seen[begin : end + 1]]
