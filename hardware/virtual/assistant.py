@@ -9,13 +9,14 @@ One JSON object a line there, one back. A request has `ask`; the answer has `don
 | `on_stand` | hangs it in the air on a stand | |
 | `change_battery` | puts in a full battery: the servos have been without power | |
 | `plug_cable` | plugs the cable in again | `port` |
-| `stopwatch` (`distance`, m) | timed it over that distance, or measured how far it came | `seconds`; `distance`, from the first line if `seconds` are with it |
+| `stopwatch` (`distance`, m) | timed it, or measured how far it came | `seconds`, `distance`, or both: see below |
 | `confirm` | presses Enter | `text`: "" |
 | `confirm` (`joint`, `about` `direction`) | says whether the joint's angle has just grown | `text`: y or n |
 | `confirm` (`joint`, `about` `zero`) | says how far the joint is from its zero | `text`: degrees, "" if none |
 | `save_video` (`file`) | saves what the overhead camera has filmed since the robot was put at the start | `frames` |
 
-The first line of the stopwatch's distance lies `LINE` m ahead of where the robot stood before it walked.
+The first line of the stopwatch's distance lies `LINE` m ahead of where the robot stood before it walked. `seconds`: over the
+whole distance. `distance`: from where it stood; with `seconds`, from the first line in that time.
 """
 
 from __future__ import annotations
