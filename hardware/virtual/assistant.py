@@ -15,8 +15,8 @@ One JSON object a line there, one back. A request has `ask`; the answer has `don
 | `confirm` (`joint`, `about` `zero`) | says how far the joint is from its zero | `text`: degrees, "" if none |
 | `save_video` (`file`) | saves what the overhead camera has filmed since the robot was put at the start | `frames` |
 
-The first line of the stopwatch's distance lies `LINE` m ahead of where the robot stood before it walked. `seconds`: over the
-whole distance. `distance`: from where it stood; with `seconds`, from the first line in that time.
+The first line of the stopwatch's distance lies `LINE` m ahead of where the robot stood before it walked. `seconds`:
+over the whole distance. `distance`: from where it stood; with `seconds`, from the first line in that time.
 """
 
 from __future__ import annotations
