@@ -114,6 +114,7 @@ def measure_gap(
     whole = np.array([np.mean(scores) for scores in simulated]), np.array([np.mean(scores) for scores in real])
     generator = np.random.default_rng(seed)
     n = len(real)
+    resamples = resamples if n >= FEWEST else 0
     drawn = generator.integers(0, n, (resamples, n))
     side = [
         np.stack([_redrawn_means(np.asarray(scores, dtype=np.float64), resamples, generator) for scores in scored])
@@ -125,8 +126,7 @@ def measure_gap(
     for name, measure in MEASURES.items():
         values = np.array([measure(x, y) for x, y in zip(*again, strict=True)])
         known = values[np.isfinite(values)]
-        told = n >= FEWEST and len(known) > 0
-        low, high = np.percentile(known, [2.5, 97.5]) if told else (float("nan"), float("nan"))
+        low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (float("nan"), float("nan"))
         estimates[name] = Estimate(measure(*whole), float(low), float(high))
     return estimates
 

@@ -50,9 +50,10 @@ class RegisterBus(Bus):
     """Data bytes in the answer to a ping."""
     only_noise = False
     """Whether bytes came back from the last request, but no answer."""
-    _let_go = False
     twice = False
     """Whether a servo answered the last request twice."""
+    _let_go = False
+    """Whether torque off was sent since the servos were last to be switched on."""
 
     def ask(self, request: bytes, ids: Sequence[int], size: int, patience: float | None = None) -> dict[int, Status]:
         """Send a request and gather one status of `size` data bytes from each of `ids`; silent ones are left out.
@@ -304,9 +305,9 @@ class RegisterBus(Bus):
 
     def energise(self, speed: float) -> None:
         """See Bus."""
+        self._let_go = False
         self.set_all("goal_position", dict(zip(self.ids, self.held().tolist(), strict=True)))
         self.set_speed_limit(speed)
-        self._let_go = False
         for id_ in self.ids:
             if not self._let_go:
                 self.put("torque_enable", {id_: 1})

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from hardware.bus import Bus
 from hardware.discover import GUESSES, look
-from hardware.joints import JointMap
 from hardware.port import Port, holder_of
 from hardware.robot import BUSES, answering, bus_of
-from hardware.safety import Safety, SafetyLimits, let_go, released
+from hardware.safety import let_go, released
 from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
 
@@ -33,10 +32,11 @@ def stop_robot(description: RobotDescription | None, port: str, tell: Callable[[
     """
     holder = holder_of(port)
     if holder is not None:
+        ours = _is_robotps(holder)
         # packets at another rate would garble those with which a robotps ends
-        if description is not None or not _is_robotps(holder):
+        if description is not None or not ours:
             _send_off(_buses(description, port))
-        if not _is_robotps(holder):
+        if not ours:
             raise RobotpsError(f"torque off was sent, but process {holder} has {port} and may move the robot: end it")
         tell(f"telling process {holder} to stop")
         with contextlib.suppress(ProcessLookupError):
@@ -45,7 +45,12 @@ def stop_robot(description: RobotDescription | None, port: str, tell: Callable[[
         if not _leaves(holder, port, _AT_ONCE) and description is None:
             _send_off(_buses(None, port))
         _leaves(holder, port, _LET_GO)
-    return _released_whatever_it_is(port, tell) if description is None else _released(description, port, tell)
+    bus = _whatever_is_there(port, tell) if description is None else bus_of(description, port)
+    bus.port.open()
+    try:
+        return released(answering(bus, tell))
+    finally:
+        bus.port.close()
 
 
 def _leaves(holder: int, port: str, seconds: float) -> bool:
@@ -73,18 +78,8 @@ def _send_off(buses: list[Bus]) -> None:
         bus.port.close()
 
 
-def _released(description: RobotDescription, port: str, tell: Callable[[str], None]) -> list[str]:
-    bus = bus_of(description, port)
-    safety = Safety(bus, JointMap(description, bus.steps_per_turn, bus.step_limits), description.servo, SafetyLimits())
-    bus.port.open()
-    try:
-        safety.bus = answering(bus, tell)
-        return safety.release()
-    finally:
-        bus.port.close()
-
-
-def _released_whatever_it_is(port: str, tell: Callable[[str], None]) -> list[str]:
+def _whatever_is_there(port: str, tell: Callable[[str], None]) -> Bus:
+    """The bus of whoever answers, torque off sent before anybody is asked; raises RobotpsError where nobody does."""
     _send_off(_buses(None, port))
     tell("torque off is sent; who is there?")
     found = look(port)
@@ -93,12 +88,7 @@ def _released_whatever_it_is(port: str, tell: Callable[[str], None]) -> list[str
             f"{port}: torque off was sent in every protocol, but nobody answers: name the robot with --robot, or "
             "switch its power off"
         )
-    bus = BUSES[found.protocol](Port(port, found.baud), {servo.id: servo.model for servo in found.servos}, "")
-    bus.port.open()
-    try:
-        return released(bus)
-    finally:
-        bus.port.close()
+    return BUSES[found.protocol](Port(port, found.baud), {servo.id: servo.model for servo in found.servos}, "")
 
 
 def _is_robotps(process: int) -> bool:

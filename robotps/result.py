@@ -37,7 +37,7 @@ def result_of(run: Run) -> TuneResult | None:
     settings = settings_of(run)
     space = search_space(run.description, settings)
     start, best = run.trials("start"), run.trials("best")
-    return conclude(settings, space, start, best, run.count(), run.trials() if several(start + best) else [])
+    return conclude(settings, space, start, best, run.count(), run.trials() if _several(start + best) else [])
 
 
 def conclude(
@@ -52,7 +52,7 @@ def conclude(
 
     every: all trials: where several robots walked start and best, scores and speeds are those of an average robot.
     """
-    compared = every if several(start + best) else []
+    compared = every if _several(start + best) else []
     effects = estimate(measurements(compared))
     on_speed = estimate(measurements(compared, "speed"))
     initial = score_of(start, effects, settings.tail)
@@ -74,7 +74,7 @@ def conclude(
     )
 
 
-def several(trials: list[TrialRecord]) -> bool:
+def _several(trials: list[TrialRecord]) -> bool:
     """Whether more than one robot walked them."""
     return len({trial.robot for trial in trials}) > 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -59,10 +59,14 @@ def summary(path: Path) -> Summary:
         trials = database.execute("SELECT count(*) FROM trial").fetchone()[0]
         notes = database.execute("SELECT count(*) FROM note").fetchone()[0]
         finished = _value(database, "finished", "$") == "1"
-    if len(start.robots | best.robots) > 1:
-        start, best = _on_an_average_robot(path, start, best)
     another = best.gait != start.gait
     improved = another and best.score is not None and start.score is not None and best.score > start.score
+    initial, fastest = start.speed, best.speed if improved else start.speed
+    if len(start.robots | best.robots) > 1:  # what is the robots' and not the gaits' takes reading all trials
+        with Run.open(path) as run:
+            result = result_of(run)
+        if result is not None:
+            initial, fastest = result.initial_speed, result.best_speed
     done = finished if verb else isinstance(asked, int) and best.trials >= asked
     return Summary(
         path=path,
@@ -73,8 +77,8 @@ def summary(path: Path) -> Summary:
         state="in progress" if is_locked(path) else "finished" if done else "unfinished",
         trials=int(trials),
         notes=int(notes),
-        initial_speed=start.speed,
-        best_speed=best.speed if improved else start.speed,
+        initial_speed=initial,
+        best_speed=fastest,
     )
 
 
@@ -99,16 +103,6 @@ def _again(database: sqlite3.Connection, stage: str, tail: float) -> _Again:
     if len(counted) == 0:
         return _Again(len(rows), robots, gait, None, None)
     return _Again(len(rows), robots, gait, float(worst(counted[:, 0], tail).mean()), float(counted[:, 1].mean()))
-
-
-def _on_an_average_robot(path: Path, start: _Again, best: _Again) -> tuple[_Again, _Again]:
-    """The same with what is the robots' and not the gaits' taken off, which takes reading all trials."""
-    with Run.open(path) as run:
-        result = result_of(run)
-    if result is None:
-        return start, best
-    order = 1.0 if result.improved else 0.0  # beside the start's 0.0
-    return replace(start, score=0.0, speed=result.initial_speed), replace(best, score=order, speed=result.best_speed)
 
 
 def _value(database: sqlite3.Connection, key: str, path: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -87,26 +89,21 @@ def test_the_same_shot_twice_is_the_same() -> None:
         assert [observation.position for observation in one] == [observation.position for observation in other]
 
 
-def test_a_lower_voltage_makes_a_shot_lag() -> None:
+def ends(*voltages: float | None) -> list[Any]:
+    """Where the joints are after the same shot at each of these voltages, one after the other on one robot."""
     log = walk("dkitty", 0.5, on_stand=True)
     description = load_description("dkitty")
-    ends = []
     with ShootingRobot(description, on_stand=True) as robot:
         robot.stand(gait_cycle(description, initial_gait(description)).standing)
-        for voltage in (12.0, 6.0):
-            start = moment(log, 20)
-            start = Moment(**{**vars(start), "voltage": voltage})
-            ends.append(robot.shoot(start, log.sent[20:21] + 0.8)[-1].position)
-    assert np.abs(np.array(ends[0]) - np.array(ends[1])).max() > 0.003
+        starts = [Moment(**{**vars(moment(log, 20)), "voltage": voltage}) for voltage in voltages]
+        return [robot.shoot(start, log.sent[20:21] + 0.8)[-1].position for start in starts]
+
+
+def test_a_lower_voltage_makes_a_shot_lag() -> None:
+    full, low = ends(12.0, 6.0)
+    assert np.abs(np.array(full) - np.array(low)).max() > 0.003
 
 
 def test_a_measured_voltage_is_for_its_own_shot() -> None:
-    log = walk("dkitty", 0.5, on_stand=True)
-    description = load_description("dkitty")
-    ends = []
-    with ShootingRobot(description, on_stand=True) as robot:
-        robot.stand(gait_cycle(description, initial_gait(description)).standing)
-        for voltage in (None, 6.0, None):
-            start = Moment(**{**vars(moment(log, 20)), "voltage": voltage})
-            ends.append(robot.shoot(start, log.sent[20:21] + 0.8)[-1].position)
-    assert ends[0] == ends[2] != ends[1]
+    before, low, after = ends(None, 6.0, None)
+    assert before == after != low
