@@ -26,6 +26,8 @@ _INSIST = 0.5
 """s for torque off to be confirmed one by one; whoever is left then is told once more and not waited for."""
 _FIRST_ANSWER = 1.0
 """s to wait for the first byte from a device that keeps its own time."""
+_THE_REST = 0.1
+"""s to wait for what is still missing of an answer that has begun: nobody is held up for longer in the middle of it."""
 _NOISE = " (only noise came back: a wrong baud rate, or two servos with one id)"
 _SILENT = Status(0, 0, b"")
 _LISTEN_ON = 0.003
@@ -87,7 +89,7 @@ class RegisterBus(Bus):
         while len(found) < len(ids):
             data = self.port.read(deadline)
             if first and data:
-                first, deadline = 0.0, time.monotonic() + wire + patience
+                first, deadline = 0.0, time.monotonic() + wire + min(patience, _THE_REST)
             buffer += data
             if echo:
                 # a half-duplex adapter returns what was sent
