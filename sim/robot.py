@@ -305,16 +305,26 @@ class SimulatedRobot(Robot):
         drive: list[float] = []
         for setpoint in self._commands.setpoints(self._goals(sent)):
             drive = [0.0] * len(joints) if self._limp else servos.drive(states, setpoint)
-            spin = rotated(back, p.getBaseVelocity(body, client)[1])
-            rotor = rotors.force([*spin, *[state[1] for state in states]])
-            torques = [motor + inertia for motor, inertia in zip(drive, rotor[3:])]  # noqa: B905
-            p.setJointMotorControlArray(body, joints, control, forces=torques, physicsClientId=client)
-            p.applyExternalTorque(body, -1, rotated(turn, rotor[:3]), p.WORLD_FRAME, physicsClientId=client)
-            if pushes is not None and (force := pushes.force()) is not None:
-                centre = p.getBasePositionAndOrientation(body, physicsClientId=client)[0]
-                p.applyExternalForce(body, -1, force, centre, p.WORLD_FRAME, physicsClientId=client)
-            p.stepSimulation(client)
-            states = p.getJointStates(body, joints, client)
+            push = None if pushes is None else pushes.force()
+            place = p.getBasePositionAndOrientation(body, client)
+            velocity = p.getBaseVelocity(body, client)
+            while True:
+                rotor = rotors.force
+                torques = [motor + inertia for motor, inertia in zip(drive, rotor[3:])]  # noqa: B905
+                p.setJointMotorControlArray(body, joints, control, forces=torques, physicsClientId=client)
+                p.applyExternalTorque(body, -1, rotated(turn, rotor[:3]), p.WORLD_FRAME, physicsClientId=client)
+                if push is not None:
+                    p.applyExternalForce(body, -1, push, place[0], p.WORLD_FRAME, physicsClientId=client)
+                p.stepSimulation(client)
+                after = p.getJointStates(body, joints, client)
+                spin = rotated(back, p.getBaseVelocity(body, client)[1])
+                if rotors.settled([*spin, *[state[1] for state in after]]):
+                    break
+                p.resetBasePositionAndOrientation(body, *place, physicsClientId=client)
+                p.resetBaseVelocity(body, *velocity, physicsClientId=client)
+                for joint, state in zip(joints, states):  # noqa: B905
+                    p.resetJointState(body, joint, state[0], state[1], physicsClientId=client)
+            states = after
         self._states = states
         servos.load_battery(states, drive)
         return drive

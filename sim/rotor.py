@@ -7,7 +7,11 @@ link i's spin about its joint's axis, A the reflected inertia and M what the eng
 
     S = A sum_i J_i^T J_i        D = A on the diagonal of the joints        C = S - D
 
-C is the surplus, and the force C dv/dt is given back, from the last step's acceleration: f <- f + B (C dv/dt - f).
+C is the surplus, and the force C dv/dt is given back. It is the last step's, mended by what the step comes to:
+f <- f + B (C dv/dt - f). Where that is another force, as when a foot strikes the floor, the step is made again: given
+back a step later, it would throw up feet that have landed, for the engine thinks them lighter or heavier by a factor of
+up to 2.5.
+
 In the eigenvectors of (C, M), with eigenvalues l < 1 (as M - C, the true mass matrix, is positive), B is diagonal:
 1 where l >= 0 and 1 / (1 - l) where l < 0. With a constraint (a foot on the floor, a joint at rest) of projector P
 the error is then multiplied by diag(-l / (1 - l) | l < 0) (1 - P) + diag(l | l >= 0) P, a contraction for every P.
@@ -26,6 +30,10 @@ from sim.links import Body, Matrix
 
 FOLLOW = 0.05
 """s between updates of C; within it a joint moves by a fifth of a radian or so."""
+CLOSE = 0.4
+"""rad/s: a step is right when the impulse given back is wrong by no more than what turns one rotor as fast as this."""
+MOST_TRIES = 8
+"""of one step."""
 
 
 class Rotors:
@@ -42,11 +50,13 @@ class Rotors:
         eigenvalues, vectors = np.linalg.eigh(inverse @ surplus @ inverse.T)
         share = 1.0 / (1.0 - np.minimum(eigenvalues, 0.0))
         self._blend = lower @ vectors @ np.diag(share) @ vectors.T @ inverse
-        # (force; change of speed) to the next force
+        # (force; change of speed) to what has to be added to the force
         size = len(surplus)
-        self._update = np.concatenate([np.eye(size) - self._blend, self._blend @ surplus / step], axis=1)
+        self._update = np.concatenate([-self._blend, self._blend @ surplus / step], axis=1)
         self._state = np.zeros(2 * size)
         self._force, self._change = self._state[:size], self._state[size:]
+        self._close = (armature * CLOSE / step) ** 2
+        self._tries = 0
         self._speed = np.zeros(size)
         self._age = 0.0
 
@@ -64,14 +74,23 @@ class Rotors:
             self._age = 0.0
             self._update[:, len(self._speed) :] = self._blend @ self._surplus_at(np.array(angles)) / self._step
 
-    def force(self, speeds: Sequence[float]) -> list[float]:
-        """The generalised force for the next step, N m."""
-        speed = np.array(speeds)
-        np.subtract(speed, self._speed, out=self._change)
-        self._speed = speed
-        self._force[:] = self._update.dot(self._state)
+    @property
+    def force(self) -> list[float]:
+        """The generalised force that the step has to be made with, N m."""
         force: list[float] = self._force.tolist()
         return force
+
+    def settled(self, speeds: Sequence[float]) -> bool:
+        """Whether the step that has led to these speeds was made with the right force; if not, make it again."""
+        speed = np.array(speeds)
+        np.subtract(speed, self._speed, out=self._change)
+        off = self._update.dot(self._state)
+        self._force += off
+        self._tries += 1
+        if off.dot(off) > self._close and self._tries < MOST_TRIES:
+            return False
+        self._speed, self._tries = speed, 0
+        return True
 
     def _surplus_at(self, angles: FloatArray) -> Matrix:
         rows = self._axes.spin_rows(angles)
