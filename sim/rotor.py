@@ -10,7 +10,7 @@ link i's spin about its joint's axis, A the reflected inertia and M what the eng
 C is the surplus, and the force C dv/dt is given back. It is the last step's, mended by what the step comes to:
 f <- f + B (C dv/dt - f). Where that is another force, as when a foot strikes the floor, the step is made again: given
 back a step later, it would throw up feet that have landed, for the engine thinks them lighter or heavier by a factor of
-up to 2.5.
+up to 2.7.
 
 In the eigenvectors of (C, M), with eigenvalues l < 1 (as M - C, the true mass matrix, is positive), B is diagonal:
 1 where l >= 0 and 1 / (1 - l) where l < 0. With a constraint (a foot on the floor, a joint at rest) of projector P

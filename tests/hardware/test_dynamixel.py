@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -77,6 +78,16 @@ def test_a_silent_servo_is_a_gap_and_the_others_are_read(bus: DynamixelBus, fake
     assert reading.answered.tolist() == [True, False, True]
     assert np.isnan(reading.position).tolist() == [False, True, False]
     assert reading.voltage == pytest.approx(12.1)
+
+
+def test_a_device_that_keeps_its_own_time_is_waited_for_but_not_for_the_rest_of_an_answer(
+    bus: DynamixelBus, fake
+) -> None:
+    bus.patience, bus.own_time = 5.0, True
+    fake.tamper = lambda packets: [packet for packet in packets if packet[4] != 11]
+    begin = time.monotonic()
+    assert bus.read().answered.tolist() == [True, False, True]
+    assert time.monotonic() - begin < 2.5
 
 
 def flipped(packet: bytes) -> bytes:
