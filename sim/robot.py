@@ -303,11 +303,11 @@ class SimulatedRobot(Robot):
         turn = self._trunk_turn()
         back = (-turn[0], -turn[1], -turn[2], turn[3])
         drive: list[float] = []
+        velocity = p.getBaseVelocity(body, client)
         for setpoint in self._commands.setpoints(self._goals(sent)):
             drive = [0.0] * len(joints) if self._limp else servos.drive(states, setpoint)
             push = None if pushes is None else pushes.force()
             place = p.getBasePositionAndOrientation(body, client)
-            velocity = p.getBaseVelocity(body, client)
             while True:
                 rotor = rotors.force
                 torques = [motor + inertia for motor, inertia in zip(drive, rotor[3:])]  # noqa: B905
@@ -317,17 +317,22 @@ class SimulatedRobot(Robot):
                     p.applyExternalForce(body, -1, push, place[0], p.WORLD_FRAME, physicsClientId=client)
                 p.stepSimulation(client)
                 after = p.getJointStates(body, joints, client)
-                spin = rotated(back, p.getBaseVelocity(body, client)[1])
-                if rotors.settled([*spin, *[state[1] for state in after]]):
+                reached = p.getBaseVelocity(body, client)
+                if rotors.settled([*rotated(back, reached[1]), *[state[1] for state in after]]):
                     break
-                p.resetBasePositionAndOrientation(body, *place, physicsClientId=client)
-                p.resetBaseVelocity(body, *velocity, physicsClientId=client)
-                for joint, state in zip(joints, states):  # noqa: B905
-                    p.resetJointState(body, joint, state[0], state[1], physicsClientId=client)
-            states = after
+                self._undo(place, velocity, states)
+            states, velocity = after, reached
         self._states = states
         servos.load_battery(states, drive)
         return drive
+
+    def _undo(self, place: Any, velocity: Any, states: Any) -> None:
+        """Back to where a physics step began: the base's place and velocity, and the joints' states."""
+        p, client = self._p, self._client
+        p.resetBasePositionAndOrientation(self._body, *place, physicsClientId=client)
+        p.resetBaseVelocity(self._body, *velocity, physicsClientId=client)
+        for joint, state in zip(self._joints, states, strict=True):
+            p.resetJointState(self._body, joint, state[0], state[1], physicsClientId=client)
 
     def _trunk_turn(self) -> Numbers:
         """The trunk's orientation in the floor's frame; PyBullet gives that of its principal axes of inertia."""
