@@ -331,8 +331,8 @@ class SimulatedRobot(Robot):
         p, client = self._p, self._client
         p.resetBasePositionAndOrientation(self._body, *place, physicsClientId=client)
         p.resetBaseVelocity(self._body, *velocity, physicsClientId=client)
-        for joint, state in zip(self._joints, states, strict=True):
-            p.resetJointState(self._body, joint, state[0], state[1], physicsClientId=client)
+        angles, speeds = [state[:1] for state in states], [state[1:2] for state in states]
+        p.resetJointStatesMultiDof(self._body, self._joints, angles, speeds, physicsClientId=client)
 
     def _trunk_turn(self) -> Numbers:
         """The trunk's orientation in the floor's frame; PyBullet gives that of its principal axes of inertia."""
