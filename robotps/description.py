@@ -323,6 +323,9 @@ class RobotDescription(FileModel):
         content = json.dumps(self.model_dump(mode="json", exclude=wherever), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """See BaseModel; what was worked out from the original is worked out anew."""
         copy = super().model_copy(update=update, deep=deep)

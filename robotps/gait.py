@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,9 @@ class Gait:
                 raise RobotpsError(f"gait parameter '{name}' must be above 0, it is {self.parameters[name]:g}")
         if self.parameters["ground_fraction"] >= 1:
             raise RobotpsError("gait parameter 'ground_fraction' must be below 1: a foot must also swing")
+
+    def __hash__(self) -> int:
+        return hash((self.family, frozenset(self.parameters.items())))
 
 
 class GaitFile(FileModel):
@@ -188,10 +192,12 @@ def chains(description: RobotDescription) -> list[LegKinematics]:
     return [LegKinematics(description.legs[leg]) for leg in LEGS]
 
 
+@lru_cache(maxsize=16)
 def gait_cycle(description: RobotDescription, gait: Gait) -> GaitCycle:
     """Joint targets of a gait, by inverse kinematics; points out of reach become the nearest ones within it.
 
-    Raises UnreachableGait where a leg reaches no point of its locus.
+    Raises UnreachableGait where a leg reaches no point of its locus. The latest gaits are kept, for they are tried
+    again: in repeats, in other worlds, to confirm.
     """
     loci = foot_loci(description, gait)
     centre, _, level = _centres(description, gait)
@@ -210,9 +216,12 @@ def gait_cycle(description: RobotDescription, gait: Gait) -> GaitCycle:
             f"{nearest[worst] * 1000:.0f} mm): check body heights, locus offsets and length"
         )
     p = gait.parameters
+    targets, stands = np.concatenate(joints, axis=1), np.concatenate(standing)
+    targets.setflags(write=False)
+    stands.setflags(write=False)
     return GaitCycle(
-        joints=np.concatenate(joints, axis=1),
-        standing=np.concatenate(standing),
+        joints=targets,
+        standing=stands,
         period=p["period"],
         unreachable=float((np.array(distances) > REACHED).mean()),
         body_height=(p["front_body_height"] + p["rear_body_height"]) / 2,

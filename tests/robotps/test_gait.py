@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,8 +183,7 @@ def test_the_motion_swells_from_the_standing_pose_to_the_cycle() -> None:
     cycle = gait_cycle(DKITTY, _gait())
     np.testing.assert_array_equal(cycle(0.0), cycle.standing)
     half = cycle.ramp / 2
-    full = gait_cycle(DKITTY, _gait())
-    object.__setattr__(full, "ramp", 0.0)
+    full = replace(cycle, ramp=0.0)
     np.testing.assert_allclose(cycle(half), (cycle.standing + full(half)) / 2, atol=1e-12)
     just_before, just_after = cycle(cycle.ramp - 1e-9), cycle(cycle.ramp)
     np.testing.assert_allclose(just_before, just_after, atol=1e-6)
@@ -293,3 +294,22 @@ def test_a_bad_gait_file_is_told_with_its_name(tmp_path: Path, text: str, told: 
         load_gait(file, DKITTY)
     assert str(error.value).startswith(f"{file}: ")
     assert told in str(error.value)
+
+
+def test_a_gait_that_is_tried_again_is_not_worked_out_again() -> None:
+    gait = _gait(locus_length=0.031)
+    cycle = gait_cycle(DKITTY, gait)
+    turned_round = Gait(gait.family, dict(reversed(gait.parameters.items())))
+    assert gait_cycle(pickle.loads(pickle.dumps(DKITTY)), turned_round) is cycle
+    for other in (
+        gait_cycle(DKITTY, _gait(locus_length=0.0311)),
+        gait_cycle(DKITTY, _gait(family="walk", locus_length=0.031)),
+        gait_cycle(ERS210, _gait(ERS210, locus_length=0.031)),
+    ):
+        assert not np.array_equal(other.joints, cycle.joints)
+    leg = DKITTY.legs["front_left"]
+    moved = leg.model_copy(update={"foot": leg.foot.model_copy(update={"radius": leg.foot.radius + 0.01})})
+    longer = DKITTY.model_copy(update={"legs": {**DKITTY.legs, "front_left": moved}})
+    assert not np.array_equal(gait_cycle(longer, gait).joints, cycle.joints)
+    with pytest.raises(ValueError, match="read-only"):
+        cycle.joints[0, 0] = 0.0
