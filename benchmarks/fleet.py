@@ -19,7 +19,8 @@ from datetime import datetime
 from pathlib import Path
 
 from robotps.robot_effects import estimate
-from robotps.run import Run, measurements
+from robotps.run import Run
+from robotps.scores import measurements
 
 ROBOTPS = [sys.executable, "-m", "robotps.cli.app"]
 REALITIES = (

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from robotps.figures import ACCENT, INK, new_figure
-from robotps.run import Run, score_of
+from robotps.run import Run
+from robotps.scores import score_of
 
 PUBLISHED = 0.291  # m/s, on the real ERS-210A
 ITERATIONS = 23

@@ -25,7 +25,8 @@ from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
 from robotps.parameters import FloatArray, ParameterSpace
 from robotps.rounds import SEARCH, Model, Plan, Round, read_model, read_round, write_model, write_round
-from robotps.run import Run, score_of
+from robotps.run import Run
+from robotps.scores import score_of
 from robotps.search.bayesian import Bayesian
 from robotps.search.gaussian_process import GaussianProcess
 from robotps.search.search import Score, Search

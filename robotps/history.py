@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from robotps.parameters import FloatArray
-from robotps.run import TrialRecord, score_of
+from robotps.run import TrialRecord
+from robotps.scores import score_of
 from robotps.search.search import Score
 
 

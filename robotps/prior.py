@@ -10,7 +10,8 @@ from robotps.description import Family
 from robotps.errors import RobotpsError
 from robotps.files import FileModel
 from robotps.parameters import FloatArray, ParameterSpace
-from robotps.run import Run, TrialRecord, score_of
+from robotps.run import Run, TrialRecord
+from robotps.scores import score_of
 from robotps.search.gaussian_process import GaussianProcess
 from robotps.search.replication import Scatter
 

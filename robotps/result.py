@@ -11,7 +11,8 @@ import numpy as np
 from robotps.gait import Gait
 from robotps.parameters import ParameterSpace
 from robotps.robot_effects import RobotEffects, estimate
-from robotps.run import Run, TrialRecord, measurements, score_of
+from robotps.run import Run, TrialRecord
+from robotps.scores import measurements, score_of
 from robotps.settings import TuneSettings, search_space, settings_of
 
 

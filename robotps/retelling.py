@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from robotps.run import Run, TrialRecord, score_of
+from robotps.run import Run, TrialRecord
+from robotps.scores import score_of
 from robotps.search import Search
 from robotps.settings import make_search, search_space, settings_of
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from robotps.database import DATABASE, connect, database_file, explained, is_locked
 from robotps.result import result_of
-from robotps.run import Run, worst
+from robotps.run import Run
+from robotps.scores import worst
 
 ARCHIVE_SUFFIX = ".robotps"
 

@@ -22,7 +22,8 @@ from robotps.odometer import Odometer
 from robotps.parameters import FloatArray
 from robotps.performing import DrawWorld, Narrowing, OpenRobot, TrialReport, TrialTask, perform
 from robotps.robot_effects import Measurement, RobotEffects, estimate
-from robotps.run import CUT_SHORT, Candidate, Run, Stage, TrialRecord, measurements, score_of
+from robotps.run import CUT_SHORT, Candidate, Run, Stage, TrialRecord
+from robotps.scores import measurements, score_of
 from robotps.search import Score, Search
 from robotps.search.replication import Race, Scatter
 from robotps.search.stopping import History, stop_rule

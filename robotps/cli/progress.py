@@ -12,7 +12,8 @@ from rich.progress import Progress as Bar
 
 from robotps.cli.options import answer, console, say
 from robotps.errors import RobotpsError
-from robotps.run import Run, TrialRecord, score_of
+from robotps.run import Run, TrialRecord
+from robotps.scores import score_of
 from robotps.tuning import Progress
 
 NAMES = {"start": "the start", "search": "searching", "finalist": "finalists again", "best": "the best again"}

@@ -22,7 +22,8 @@ from robotps.gait import Gait
 from robotps.result import result_of
 from robotps.robot import RobotFault, Telemetry
 from robotps.robot_effects import estimate
-from robotps.run import Run, TrialRecord, measurements
+from robotps.run import Run, TrialRecord
+from robotps.scores import measurements
 from robotps.trial import RobotElsewhere, Trial, TrialSettings
 from robotps.tuning import Progress
 from robotps.workers import InThisProcess

@@ -17,7 +17,8 @@ from robotps.description import load_description
 from robotps.errors import RobotpsError
 from robotps.performing import Narrowing
 from robotps.result import result_of
-from robotps.run import Run, score_of
+from robotps.run import Run
+from robotps.scores import score_of
 from robotps.settings import Widening, check
 from robotps.summary import summary
 from robotps.trial import Trial

@@ -24,7 +24,8 @@ from robotps.description import load_description
 from robotps.errors import RobotpsError
 from robotps.files import read_table
 from robotps.result import result_of
-from robotps.run import Candidate, Run, TrialRecord, score_of
+from robotps.run import Candidate, Run, TrialRecord
+from robotps.scores import score_of
 from robotps.search import Score
 from robotps.settings import settings_of
 from robotps.trial import Trial
