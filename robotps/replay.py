@@ -29,6 +29,8 @@ _DIFFERENTLY = (
     "vector instructions, can do that"
 )
 
+_MEASURED = "what was recorded was measured with the noise that this run asked for; the replay has none"
+
 
 class Recording:
     """The targets that were sent in a trial, as a motion; linear between them, the last one held."""
@@ -127,7 +129,8 @@ def again_in_simulation(logged: Logged, open_robot: OpenRobot, world: World | No
     same = recorded is not None and digest(recorded) == logged.record.digest
     if world is None or world == own:
         if same:
-            return _replay(logged, recorded, recorded, trial, True, ())
+            noisy = logged.record.score is not None and trial.speed != logged.record.metrics["speed"]
+            return _replay(logged, recorded, recorded, trial, True, (_MEASURED,) if noisy else ())
         return _replay(logged, None, recorded, trial, False, (_DIFFERENTLY,))
     trial, replayed = _perform(logged, open_robot, world, logged.settings)
     remarks = [f"another world: {change}" for change in differences(own, world)]

@@ -14,6 +14,7 @@ from robotps.agreement import agreement
 from robotps.changes import changed_files, changed_software, differences
 from robotps.description import RobotDescription, load_description
 from robotps.errors import RobotpsError
+from robotps.measurement import MeasurementNoise
 from robotps.replay import (
     Recording,
     again_in_simulation,
@@ -37,6 +38,16 @@ def test_every_simulated_trial_of_a_run_comes_out_identical(make_run: MakeRun, g
             assert result.trial.speed == record.metrics["speed"]
             assert result.agreement is not None
             assert result.agreement.overall == 1.0
+
+
+def test_noise_on_what_was_measured_is_told_and_nothing_is_called_different(
+    make_run: MakeRun, gliding: Gliding
+) -> None:
+    with Run.open(make_run(world={}, iterations=1, noise=MeasurementNoise(speed=0.05))) as run:
+        result = again_in_simulation(find(run), gliding(run.description))
+    assert result.identical
+    assert result.trial.speed != result.recorded_speed
+    assert ["noise" in remark for remark in result.remarks] == [True]
 
 
 def test_a_trial_that_comes_out_differently_is_said_to(make_run: MakeRun, gliding: Gliding) -> None:
