@@ -187,9 +187,10 @@ def _straight(chain: LegKinematics) -> FloatArray:
     return angles
 
 
-def chains(description: RobotDescription) -> list[LegKinematics]:
+@lru_cache(maxsize=8)
+def chains(description: RobotDescription) -> tuple[LegKinematics, ...]:
     """Kinematics of every leg, in the order of LEGS."""
-    return [LegKinematics(description.legs[leg]) for leg in LEGS]
+    return tuple(LegKinematics(description.legs[leg]) for leg in LEGS)
 
 
 @lru_cache(maxsize=16)
