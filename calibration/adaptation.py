@@ -45,7 +45,7 @@ WORLDS = 3
 REHEARSALS = 9
 """Further worlds in which those chosen are rehearsed: what falls in one world of ten falls in one of these or of WORLDS
 seven times in ten."""
-POOL = 12
+POOL = 36
 """Gaits that the search in simulation puts up for choice."""
 AROUND = 12
 """Gaits around the best one that are put up with them."""
@@ -57,6 +57,7 @@ LATEST = 5
 """Trials that are identified from, the latest ones, beside one of the start: more cost more than they tell."""
 SPARE = 6
 """Gaits that are asked for each one wanted where simulation is only used to tell which are safe."""
+_AGAIN = "The best one walked so far goes again"
 SPREAD = 4.0
 """Steps: how far the first round's teaching gaits lie from the start."""
 
@@ -130,8 +131,8 @@ class Adaptation(Search):
     """The search of an adaptation's run: like every search it is asked and told, and the record decides what is next.
 
     simulator: None switches simulation off; what is left is a Gaussian process on the robot's own scores. Gaits are
-    rehearsed in simulation all the same before they are sent. identify, draw_from: see there. rest: called before
-    anything that takes long, so that the robot need not stand. tell: progress for a person.
+    rehearsed in the world begun with all the same before they are sent. identify, draw_from: see there. rest: called
+    before anything that takes long, so that the robot need not stand. tell: progress for a person.
     """
 
     name = SEARCH
@@ -141,21 +142,20 @@ class Adaptation(Search):
         space: ParameterSpace,
         run: Run,
         settings: TuneSettings,
-        schedule: Schedule,
+        plan: Plan,
         *,
         simulator: Simulator | None,
-        planning_trials: int,
         identify: Identify,
         draw_from: DrawFrom,
         rest: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         super().__init__(space, seed=settings.seed)
-        self.schedule = schedule
+        self.schedule = Schedule.of(settings, plan.rounds)
+        self._plan = plan
         self._run = run
         self._settings = settings
         self._simulator = simulator
-        self._planning_trials = planning_trials
         self._identify = identify
         self._draw_from = draw_from
         self._rest = rest
@@ -211,9 +211,14 @@ class Adaptation(Search):
     def _without_simulation(self) -> Round:
         """What a Gaussian process of the robot's scores would try; simulation only says what is safe."""
         run, settings = self._run, self._settings
+        self._rest()
         self._alone.policies = SPARE * self._size
-        gaits = iter(self._alone.ask())
-        sent = rehearsed(run.description, settings.family, self.space, gaits, settings.trial, self._size)
+        gaits, world = iter(self._alone.ask()), World.model_validate(self._plan.world)
+        try:
+            sent = rehearsed(run.description, settings.family, self.space, gaits, settings.trial, self._size, world)
+        except RobotpsError as error:
+            self._tell(f"{error}. {_AGAIN}")
+            return Round(self.iteration, self._kind, [self.recommended.tolist()], ["again"])
         return Round(self.iteration, self._kind, sent.tolist(), ["fast"] * len(sent))
 
     def _planned(self, simulator: Simulator, generator: np.random.Generator) -> Round:
@@ -230,6 +235,10 @@ class Adaptation(Search):
         pool = self._pool(simulator, draw, process, generator)
         offered = simulator.judge(pool, worlds, seeds)
         reasons = self._chosen(simulator, draw, pool, offered, process, generator)
+        if not reasons:
+            self._tell(f"no gait that was found is safe in every simulated world. {_AGAIN}")
+            best = int((walked.vectors == self.recommended).all(axis=1).argmax())
+            pool, offered, reasons = walked.vectors, again, {best: "again"}
         picks = list(reasons)
         corrected = offered.expected + correction(process, pool)
         return Round(
@@ -253,19 +262,21 @@ class Adaptation(Search):
         process: GaussianProcess | None,
         generator: np.random.Generator,
     ) -> dict[int, str]:
-        """Which gaits of the pool are sent, and why; each has been safe in further worlds, too."""
+        """Which gaits of the pool are sent, and why: none that falls in any of the worlds, nor in further ones."""
         teaching = max(1, self._size // TEACHING) if self._kind == "round" else 0
         seeds = draws(REHEARSALS, self.seed, self.iteration, 2)
         worlds = [draw(seed) for seed in seeds]
-        safe, rehearsed = offered.safe.copy(), np.zeros(len(pool), dtype=bool)
+        same = int(generator.integers(2**63))  # so that only those refused are chosen anew
+        safe, known = offered.safe.copy(), np.zeros(len(pool), dtype=bool)
         while safe.any():
-            reasons = chosen(pool, replace(offered, safe=safe), process, self._size, teaching, generator)
-            new = [pick for pick in reasons if not rehearsed[pick]]
+            among = replace(offered, safe=safe)
+            reasons = chosen(pool, among, process, self._size, teaching, np.random.default_rng(same))
+            new = [pick for pick in reasons if not known[pick]]
             if not new:
                 return reasons
             safe[new] = simulator.judge(pool[new], worlds, seeds).safe
-            rehearsed[new] = True
-        raise RobotpsError("no gait that the search in simulation found is safe there: is the start itself?")
+            known[new] = True
+        return {}
 
     def _model(self) -> Model:
         """The simulation of this round: identified in a round, that of the last round in fine-tuning."""
@@ -291,7 +302,7 @@ class Adaptation(Search):
             centre,
             correct=partial(correction, process),
             sigma=SIGMA_FIRST if first else SIGMA_LATER,
-            trials=self._planning_trials * self._size,
+            trials=self._plan.planning_trials * self._size,
             seed=draws(1, self.seed, self.iteration)[0],
         )[:POOL]
         if first:

@@ -15,6 +15,8 @@ RESOLUTION = 0.1
 """V; servos report no finer."""
 CORRELATED = 20
 """Readings in a row that count as one."""
+STEADY = 1e-3
+"""A; currents that vary by less say nothing: some servos report none."""
 LARGEST = 1.0
 """ohm; a pack beyond that could not move a robot."""
 
@@ -47,6 +49,8 @@ def battery_of(
         ]
     )
     amperes = np.maximum(amperes, 0.0) / volts
+    if amperes.std() < STEADY:
+        return {"battery.volts": _parameter("battery.volts", "V", prior, float(np.mean(volts)), rounding)}
     design = np.stack([np.ones_like(amperes), -amperes], axis=1)
     solution = np.linalg.lstsq(design, volts, rcond=None)[0]
     noise = max(float(np.std(volts - design @ solution)), rounding)

@@ -59,6 +59,7 @@ def rehearsed(
     gaits: Iterator[FloatArray],
     settings: TrialSettings,
     count: int,
+    world: World | None = None,
 ) -> FloatArray:
     """The first `count` of some gaits that pass a rehearsal, (count, n), or all that do where there are no more.
 
@@ -67,7 +68,7 @@ def rehearsed(
     passed: list[FloatArray] = []
     reason, tried = "", 0
     for vector in islice(gaits, TRIES * count):
-        refusal = rehearse(description, Gait(family, space.values(vector)), settings)
+        refusal = rehearse(description, Gait(family, space.values(vector)), settings, world)
         tried += 1
         if refusal:
             reason = refusal

@@ -309,14 +309,20 @@ def _before_and_after(problem: StandProblem | FloorProblem, fitted: Mapping[str,
 
 
 def _covariance(estimate: Estimate, names: Sequence[str]) -> FloatArray:
-    """Of some parameters, (k, k); those that were not fitted keep their spread."""
+    """Of some parameters, (k, k); those that were not fitted keep their spread.
+
+    Where what is known beforehand keeps a deviation below what the fit alone would leave, its correlations stay.
+    """
     place = {estimate.unknowns[index].name: row for row, index in enumerate(estimate.free)}
     index = {unknown.name: i for i, unknown in enumerate(estimate.unknowns)}
-    result = np.diag([estimate.deviation[index[name]] ** 2 for name in names])
-    for i, one in enumerate(names):
-        for j, other in enumerate(names):
-            if i != j and one in place and other in place:
-                result[i, j] = estimate.covariance[place[one], place[other]]
+    deviations = np.array([estimate.deviation[index[name]] for name in names])
+    result = np.zeros((len(names), len(names)))
+    fitted = [k for k, name in enumerate(names) if name in place]
+    rows = [place[names[k]] for k in fitted]
+    of_fit = estimate.covariance[np.ix_(rows, rows)]
+    kept = np.minimum(1.0, deviations[fitted] / np.sqrt(np.diag(of_fit)))
+    result[np.ix_(fitted, fitted)] = of_fit * np.outer(kept, kept)
+    np.fill_diagonal(result, deviations**2)
     return result
 
 

@@ -53,10 +53,11 @@ class Model:
 class Round:
     """The gaits that a round sent to the robot. kind: round, or fine-tuning with the last round's model.
 
-    vectors: (m, n), in steps. reasons: why each was sent: fast, or teaching. simulated, spread: mean and standard
-    deviation of each one's score over the simulated worlds; corrected: the mean with what was known of its difference
-    to reality. before: mean simulated scores, in the same worlds, of all gaits the robot had walked before, the start
-    first. These are empty without a simulation. planning: trials in simulation. seconds: until the gaits were chosen.
+    vectors: (m, n), in steps. reasons: why each was sent: fast, teaching, or again where nothing new was safe.
+    simulated, spread: mean and standard deviation of each one's score over the simulated worlds; corrected: the mean
+    with what was known of its difference to reality. before: mean simulated scores, in the same worlds, of all gaits
+    the robot had walked before, the start first. These are empty without a simulation. planning: trials in simulation.
+    seconds: until the gaits were chosen.
     """
 
     number: int

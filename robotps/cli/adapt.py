@@ -122,6 +122,8 @@ def adapt(
     if config is not None:
         given |= read_toml(config, AdaptConfig).model_dump()
     description, settings = asked_for(given, None, simulated=False)
+    if planning_trials == 0 and (randomize is not None or identify is not None):
+        raise RobotpsError("--planning-trials 0 searches no simulation: leave out --randomize and --identify")
     plan = _plan(description, rounds, planning_trials, identify is not False, world, randomize)
     settings = _checked(description, settings, plan, budget)
     folder = run or new_folder(description.name, "adapt")
@@ -197,7 +199,7 @@ def _go(
     """Adapt, showing progress; whatever happens, let go of what was `opened` and say what was found."""
     from functools import partial
 
-    from calibration.adaptation import Adaptation, Schedule, identified
+    from calibration.adaptation import Adaptation, identified
     from calibration.planning import Draw, Simulator
     from robotps.cli.executors import open_executor
     from robotps.cli.progress import showing
@@ -220,9 +222,8 @@ def _go(
             space,
             record,
             settings,
-            Schedule.of(settings, plan.rounds),
+            plan,
             simulator=simulator,
-            planning_trials=plan.planning_trials,
             identify=partial(identified, description, plan, settings.seed, pool, say),
             draw_from=draw_from,
             rest=where.rest,

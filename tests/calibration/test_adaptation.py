@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibration.adaptation import Adaptation, Schedule, identified
+from calibration.adaptation import REHEARSALS, Adaptation, Schedule, identified
 from calibration.choice import Walked
 from calibration.identification import Identification, IdentifiedParameter
 from calibration.planning import Judgement
@@ -49,7 +49,7 @@ class BiasedSimulator:
     def judge(self, vectors: FloatArray, worlds: Sequence[Any], seeds: Sequence[int]) -> Judgement:
         self.trials += len(vectors) * len(worlds)
         scores = np.array([[real_speed(v - world["shift"]) + 0.1 for world in worlds] for v in vectors])
-        trips = self.rare and any(seed % self.rare == 0 for seed in seeds)
+        trips = bool(self.rare) and any(seed % self.rare == 0 for seed in seeds)
         return Judgement(scores, (vectors[:, 0] < 2.5) & ~(trips & (vectors[:, 1] > 1.0)))
 
 
@@ -66,7 +66,6 @@ class Lab:
     def __init__(self, path: Path, *, planning: bool = True, seed: int = 4) -> None:
         plan = Plan(rounds=3, planning_trials=100 if planning else 0)
         self.settings = TuneSettings(search="adapt", family="trot", budget=40, confirm=2, finalists=1, seed=seed)
-        self.schedule = Schedule.of(self.settings, 3)
         self.run = (
             Run.resume(path)
             if path.exists()
@@ -75,17 +74,19 @@ class Lab:
             )
         )
         self.identified = 0
+        self.told: list[str] = []
         self.simulator = BiasedSimulator() if planning else None
         self.search = Adaptation(
             search_space(DKITTY, self.settings),
             self.run,
             self.settings,
-            self.schedule,
+            plan,
             simulator=self.simulator,  # type: ignore[arg-type]
-            planning_trials=plan.planning_trials,
             identify=self.identify,
             draw_from=draw_from,
+            tell=self.told.append,
         )
+        self.schedule = self.search.schedule
 
     def identify(self, trials: Sequence[Any]) -> Model:
         self.identified += 1
@@ -202,6 +203,43 @@ def test_a_gait_that_trips_in_one_world_of_ten_is_seldom_sent(tmp_path: Path) ->
             risky += sum(candidate.vector[1] > 1.0 for candidate in lab.run.candidates("search"))
         sent.append(risky)
     assert sent[1] < 0.55 * sent[0]
+
+
+def test_where_nothing_new_is_safe_the_best_gait_walked_goes_again_and_the_run_can_end(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "run")
+    lab.start()
+    lab.iterate(1)
+    best = lab.search.recommended
+    assert lab.simulator is not None
+    lab.simulator.rare = 1
+    lab.simulator.judge = lambda v, w, s: Judgement(  # type: ignore[method-assign]
+        BiasedSimulator.judge(lab.simulator, v, w, s).scores, np.zeros(len(v), dtype=bool)
+    )
+    lab.iterate(1)
+    (again,) = lab.run.candidates("search", 1)
+    np.testing.assert_array_equal(again.vector, best)
+    assert rounds_of(lab.run)[1][0].reasons == ["again"]
+    assert any("goes again" in line for line in lab.told)
+    lab.iterate(len(lab.schedule.sizes) - 2)
+    assert lab.search.iteration == len(lab.schedule.sizes)
+
+
+def test_only_what_was_refused_is_chosen_anew(tmp_path: Path) -> None:
+    """Each gait that is sent was rehearsed once, and hardly any other."""
+    lab = Lab(tmp_path / "run")
+    assert lab.simulator is not None
+    rehearsals: list[int] = []
+    judge = lab.simulator.judge
+
+    def counting(vectors: FloatArray, worlds: Sequence[Any], seeds: Sequence[int]) -> Judgement:
+        if len(worlds) == REHEARSALS:
+            rehearsals.append(len(vectors))
+        return judge(vectors, worlds, seeds)
+
+    lab.simulator.judge = counting  # type: ignore[method-assign]
+    lab.start()
+    lab.iterate(1)
+    assert rehearsals == [lab.schedule.sizes[0]]
 
 
 def test_each_round_identifies_once_and_sends_some_gaits_to_learn_from(tmp_path: Path) -> None:
