@@ -54,7 +54,7 @@ class History:
 
 
 def history(trials: Sequence[TrialRecord], tail: float = 1.0) -> History:
-    """The history that the trials of a run tell; tail: see `robotps.run.worst`."""
+    """The history that the trials of a run tell; tail: see `robotps.scores.worst`."""
     searched = tuple(trial for trial in trials if trial.candidate.stage == "search")
     minutes = np.cumsum([walked(trial) / 60 for trial in searched])
     candidates: list[Scored] = []

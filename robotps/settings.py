@@ -124,8 +124,10 @@ def check(description: RobotDescription, settings: TuneSettings) -> None:
         stop_rule(rule)
     if settings.world is None and settings.noise != MeasurementNoise():
         raise RobotpsError("noise is added to simulated trials only: a physical robot has its own")
-    if settings.tail < 1 and settings.most_repeats == 1:
-        raise RobotpsError(f"tail = {settings.tail:g} is the mean of the worst trials: that takes repeats of 2 or more")
+    if settings.tail < 1 and settings.repeats in (1, "auto"):
+        raise RobotpsError(
+            f"tail = {settings.tail:g} is the mean of the worst trials: that takes repeats of 2 or more, a number"
+        )
     if settings.ahead and not search.asynchronous:
         able = ", ".join(name for name, kind in SEARCHES.items() if kind.asynchronous) or "none"
         raise RobotpsError(
@@ -133,7 +135,7 @@ def check(description: RobotDescription, settings: TuneSettings) -> None:
             if len(settings.gaits.families) > 1
             else f"{settings.search} cannot ask ahead of what it was told: ahead must be 0 (able are: {able})"
         )
-    if settings.widen != Widening() and settings.world is not None and settings.randomization is None:
+    if settings.widen != Widening() and settings.randomization is None:
         raise RobotpsError("widen is for worlds drawn from distributions: give randomize too, or leave widen out")
     if settings.repeats == "auto" and not search.races:
         raise RobotpsError(

@@ -89,7 +89,8 @@ def compare(
         given["contestants"] = [Contestant.named(text).model_dump() for text in search]
     if resume or table:
         if given:
-            names = ", ".join(f"--{_FLAGS.get(name, name)}" for name in given)
+            flat = [n for name in given for n in (given[name] if name == "noise" else [name])]
+            names = ", ".join(f"--{_FLAGS.get(name, name)}" for name in flat)
             raise RobotpsError(f"a comparison goes on with its own settings: leave out {names}")
         folder = run or _latest()
         settings = settings_in(folder)
@@ -125,7 +126,7 @@ def compare(
         answer(answer_)
 
 
-_FLAGS = {"robots": "robot", "contestants": "search", "trial": "seconds", "noise": "noise-speed"}
+_FLAGS = {"robots": "robot", "contestants": "search", "trial": "seconds", "speed": "noise-speed", "fall": "noise-fall"}
 
 
 def _arenas(settings: ComparisonSettings) -> dict[str, Arena]:
@@ -194,7 +195,7 @@ def _conclude(folder: Path, settings: ComparisonSettings, robots: list[str]) -> 
     if outcomes:
         say(aligned(found))
         goals = ", ".join(f"{robot} {speed:.3f} m/s" for robot, speed in {e.robot: e.target for e in found}.items())
-        say(f"trials, min: until half of the seeds are as fast as the target ({goals}); seeds: how many came there")
+        say(f"trials, min: until as fast as the target ({goals}), median of the seeds; seeds: how many came there")
         write_atomically(folder / "comparison.md", markdown(found))
         write_atomically(folder / "comparison.csv", as_csv(outcomes))
         try:

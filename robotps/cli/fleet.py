@@ -13,7 +13,6 @@ from robotps.cli.options import say
 from robotps.cli.place import NO_ODOMETER, PhysicalFlags, Place, calibration_of, reality, walking_back
 from robotps.description import RobotDescription
 from robotps.errors import RobotpsError
-from robotps.settings import TuneSettings, make_search, search_space
 
 if TYPE_CHECKING:
     from hardware.fleet import AtPort, Member
@@ -65,14 +64,6 @@ def flags_of_each(
         )
         for number in range(ports)
     ]
-
-
-def without_waiting(description: RobotDescription, settings: TuneSettings, robots: int) -> TuneSettings:
-    """Gaits asked so far ahead that none of so many robots waits for the slowest, where the search allows that."""
-    search = make_search(settings, search_space(description, settings))
-    if settings.ahead or settings.repeats == "auto" or not search.asynchronous:
-        return settings
-    return settings.model_copy(update={"ahead": robots - 1})
 
 
 def member_at(

@@ -91,7 +91,7 @@ def tune(
     from functools import partial
 
     from robotps.cli.executors import open_executor
-    from robotps.cli.fleet import flags_of_each, fleet, is_physical, without_waiting
+    from robotps.cli.fleet import flags_of_each, fleet, is_physical
     from robotps.cli.options import answer, worker_count
     from robotps.cli.place import only_truth, physical, simulated
     from robotps.cli.tune_settings import asked_for
@@ -155,9 +155,7 @@ def tune(
                 raise RobotpsError(f"{record.path}: this run is {where}")
             _go(record, opened.enter_context(place(record.description, settings)), opened, json)
         return
-    description, settings = asked_for(given, config, simulated=not on_robots)
-    if len(places) > 1 and ahead is None:
-        settings = without_waiting(description, settings, len(places))
+    description, settings = asked_for(given, config, simulated=not on_robots, robots=len(places))
     if show:
         import tomli_w
 

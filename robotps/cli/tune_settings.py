@@ -19,6 +19,7 @@ from robotps.measurement import MeasurementNoise
 from robotps.parameters import ParameterSpace
 from robotps.prior import Prior
 from robotps.run import Run
+from robotps.search.stopping import SURE
 from robotps.settings import TuneSettings, Widening, check, make_search, search_space, settings_of
 from robotps.trial import Objective, TrialSettings
 
@@ -40,7 +41,7 @@ class TuneConfig(FileModel):
     budget: int | None = None
     seconds: float | None = None
     repeats: int | Literal["auto"] = 1
-    ahead: int = 0
+    ahead: int | None = None
     finalists: int = 4
     confirm: int | None = None
     seed: int = 0
@@ -66,7 +67,9 @@ class AdaptConfig(FileModel):
     objective: Objective = Objective()
 
 
-def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) -> tuple[RobotDescription, TuneSettings]:
+def asked_for(
+    flags: dict[str, Any], config: Path | None, *, simulated: bool, robots: int = 1
+) -> tuple[RobotDescription, TuneSettings]:
     """The robot and what to do. flags: those given, by name. Raises RobotpsError naming file, key and mend."""
     table = (
         read_toml(config, TuneConfig).model_dump(by_alias=True) if config else TuneConfig().model_dump(by_alias=True)
@@ -87,7 +90,7 @@ def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) ->
         table["randomization"] = randomization_table(randomize, description, table["world"])
     elif world is not None or randomize is not None:
         raise RobotpsError("--world and --randomize are for simulation: a physical robot is in the world it is in")
-    ends = any(not rule.startswith("speed") for rule in table["stop"])  # a speed may never be reached
+    ends = any(rule.partition("=")[0].strip() in SURE for rule in table["stop"])
     if table["iterations"] is None and table["budget"] is None and not ends:
         table["budget"] = BUDGET
     unsaid = table["confirm"] is None
@@ -95,13 +98,24 @@ def asked_for(flags: dict[str, Any], config: Path | None, *, simulated: bool) ->
     if table["prior"] is not None:
         space, family = description.gait_space.starting_at(start.parameters), table["family"] or start.family
         table["prior"] = _prior(Path(table["prior"]), space, description.name, family, table["objective"])
-    table |= {"family": table["family"] or start.family, "start": dict(start.parameters)}
+    waits = table["ahead"] is not None
+    table |= {"family": table["family"] or start.family, "start": dict(start.parameters), "ahead": table["ahead"] or 0}
     settings = parse(table, TuneSettings, "tune" if config is None else str(config), flags)
+    if robots > 1 and not waits:
+        settings = _without_waiting(description, settings, robots)
     if unsaid:
         settings = settings.model_copy(update={"confirm": _confirming(description, settings)})
-    with _naming(config):
+    with _naming(f"{config} and the flags" if config and flags else config):
         check(description, settings)
     return description, settings
+
+
+def _without_waiting(description: RobotDescription, settings: TuneSettings, robots: int) -> TuneSettings:
+    """Gaits asked so far ahead that none of so many robots waits for the slowest, where the search allows that."""
+    search = make_search(settings, search_space(description, settings))
+    if settings.repeats == "auto" or not search.asynchronous:
+        return settings
+    return settings.model_copy(update={"ahead": robots - 1})
 
 
 def _confirming(description: RobotDescription, settings: TuneSettings) -> int:

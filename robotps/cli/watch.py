@@ -78,9 +78,10 @@ def _picture(record: Run) -> Any:
 
     from robotps.cli.dots import chart
     from robotps.history import history
+    from robotps.settings import settings_of
 
     trials = record.trials()
-    past = history(trials)
+    past = history(trials, settings_of(record).tail)
     points = [(float(i), trial.score) for i, trial in enumerate(past.trials) if trial.score is not None]
     means = [iteration.mean for iteration in past.iterations]
     state = "in progress" if record.in_progress else "ended"

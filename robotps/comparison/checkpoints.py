@@ -72,7 +72,8 @@ def run_again(
     ]
     speeds = np.zeros((len(recommended), again))
     for task, report in run_all(executor, partial(perform, open_robot, settings.trial, None, run.path), tasks):
-        speeds[task.candidate.position, task.repeat] = 0.0 if report.trial is None else report.trial.speed
+        speed = 0.0 if report.trial is None else report.trial.speed
+        speeds[task.candidate.position, task.repeat] = speed if np.isfinite(speed) else 0.0
     return [
         Checkpoint(trials=trials, minutes=minutes, speed=float(speed))
         for (trials, minutes, _), speed in zip(recommended, speeds.mean(axis=1), strict=True)

@@ -21,7 +21,7 @@ from robotps.errors import RobotpsError
 from robotps.files import read_toml, without_none, write_atomically
 from robotps.performing import DrawWorld, OpenRobot
 from robotps.run import Run
-from robotps.settings import TuneSettings, check
+from robotps.settings import TuneSettings, check, make_search, search_space
 from robotps.tuning import Progress, Tuning
 
 SETTINGS = "comparison.toml"
@@ -80,8 +80,14 @@ class Comparison:
             raise RobotpsError("a search or a robot is named twice: name each once, or with other options")
         for arena in arenas.values():
             for contestant in settings.contestants:
+                asked = comparison.asked(arena, contestant, settings.seed)
                 try:
-                    check(arena.description, comparison.asked(arena, contestant, settings.seed))
+                    first = len(make_search(asked, search_space(arena.description, asked)).ask()) * asked.most_repeats
+                    if first > settings.budget:
+                        raise RobotpsError(
+                            f"a budget of {settings.budget} trials is too small: the first iteration takes {first}"
+                        )
+                    check(arena.description, asked)
                 except RobotpsError as error:
                     raise RobotpsError(f"{contestant.label} on {arena.description.name}: {error}") from None
         try:

@@ -19,11 +19,10 @@ class CMAES(Search):
 
     policies: the population, lambda. sigma: first standard deviation, in steps. Only the order of scores matters; a
     gait without a score ranks last. An iteration of another size than the population (the last one of a budget)
-    teaches nothing.
+    teaches nothing. Not asynchronous: candidates drawn around an earlier mean would pull the mean back to it.
     """
 
     name = "cma-es"
-    asynchronous = True
 
     def __init__(self, space: ParameterSpace, *, seed: int = 0, policies: int = 12, sigma: float = 1.0) -> None:
         super().__init__(space, seed=seed)

@@ -53,6 +53,7 @@ class FamilyPolicy(Search):
         count = round(family.upper) + 1
         seeds = np.random.SeedSequence(seed).generate_state(count)
         self.searches = [make_search(within, int(each)) for each in seeds]
+        self.races = self.searches[0].races
         self._theta = np.zeros(count)
         self._expected: FloatArray = np.full(count, np.nan)  # NaN: none of its gaits has been scored
         self._tried = np.zeros(count, dtype=bool)

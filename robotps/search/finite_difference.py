@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from robotps.parameters import FloatArray, ParameterSpace
-from robotps.search.search import Score, Search, above, at_least, scored
+from robotps.search.search import Score, Search, above, at_least, moved_from, scored
 
 
 class FiniteDifference(Search):
@@ -73,7 +73,7 @@ class FiniteDifference(Search):
 
         The difference quotient of each parameter; where gaits were repeated, their least-squares line.
         """
-        displacement = candidates - self._theta
+        displacement = moved_from(self._theta, candidates)
         moved = displacement != 0
         gradient = np.zeros(len(self.space))
         for k in range(len(self.space)):

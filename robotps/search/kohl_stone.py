@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from robotps.parameters import FloatArray, ParameterSpace
-from robotps.search.search import Score, Search, above, at_least, scored
+from robotps.search.search import Score, Search, above, at_least, moved_from, scored
 
 
 class KohlStone(Search):
@@ -56,7 +56,7 @@ class KohlStone(Search):
         A_n = 0 where the unperturbed group scores best, Avg+ - Avg- otherwise. The paper gives no rule for an empty
         group: without a + or a - group there is no slope (0); without a 0 group its comparison is left out.
         """
-        sign = np.sign(candidates - self._theta)
+        sign = np.sign(moved_from(self._theta, candidates))
         adjustment = np.zeros(len(self.space))
         for n in range(len(self.space)):
             plus, zero, minus = (values[sign[:, n] == s] for s in (1, 0, -1))

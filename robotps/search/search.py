@@ -16,6 +16,9 @@ import numpy as np
 
 from robotps.parameters import FloatArray, ParameterSpace
 
+ROUNDED = 1e-9
+"""Steps; what is nearer than this is the same, worked out by another processor."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -60,6 +63,13 @@ def scored(candidates: FloatArray, scores: Sequence[Score]) -> tuple[FloatArray,
     return candidates[[i for i, _ in values]], np.array([value for _, value in values])
 
 
+def moved_from(centre: FloatArray, candidates: FloatArray) -> FloatArray:
+    """How far recorded candidates (m, n) are from a centre (n,); 0 where it is what another machine may round off."""
+    moved = candidates - centre
+    moved[np.abs(moved) < ROUNDED] = 0.0
+    return moved
+
+
 def mirrored(generator: np.random.Generator, count: int, n: int) -> FloatArray:
     """Standard normal vectors, shape (count, n), each followed by its mirror image (antithetic samples)."""
     half: FloatArray = generator.standard_normal(((count + 1) // 2, n))
@@ -87,7 +97,7 @@ class Search(ABC):
     name: ClassVar[str]
     asynchronous: ClassVar[bool] = False
     """Whether an iteration's candidates may be asked before those of the iterations before it are told."""
-    races: ClassVar[bool] = True
+    races: bool = True
     """Whether an iteration's candidates compete, so that a race may decide how many trials each of them needs."""
 
     def __init__(self, space: ParameterSpace, *, seed: int = 0) -> None:

@@ -111,6 +111,10 @@ RULES: dict[str, Callable[[float], StopRule]] = {
 }
 
 
+SURE = ("trials", "minutes")
+"""Rules that end a search whatever it finds: a speed may never be reached, and few scores may never show no gain."""
+
+
 def stop_rule(text: str) -> StopRule:
     """A rule as a person writes it, RULE=NUMBER: trials=200, minutes=90, speed=0.3 or no-gain=5.
 

@@ -16,7 +16,8 @@ import pytest
 from fleets import DKITTY, SETTINGS, counted_once, tuning
 
 from hardware.fleet import Fleet, Named
-from robotps.cli.fleet import flags_of_each, is_physical, without_waiting
+from robotps.cli.fleet import flags_of_each, is_physical
+from robotps.cli.tune_settings import asked_for
 from robotps.errors import RobotpsError
 from robotps.gait import Gait
 from robotps.result import result_of
@@ -228,12 +229,18 @@ def test_one_person_is_asked_one_question_at_a_time_about_a_robot_by_its_name() 
     assert sorted(asked) == ["one|one: put it there", "two|two: put it there"]
 
 
-def test_no_robot_of_several_waits_for_the_slowest_where_the_search_allows() -> None:
-    able = SETTINGS.model_copy(update={"search": "es"})
-    assert without_waiting(DKITTY, able, 3).ahead == 2
-    assert without_waiting(DKITTY, able.model_copy(update={"ahead": 5}), 3).ahead == 5
-    assert without_waiting(DKITTY, able.model_copy(update={"repeats": "auto"}), 3).ahead == 0
-    assert without_waiting(DKITTY, SETTINGS.model_copy(update={"search": "kohl-stone"}), 3).ahead == 0
+def test_no_robot_of_several_waits_for_the_slowest_where_the_search_allows(tmp_path: Path) -> None:
+    config = tmp_path / "tune.toml"
+    config.write_text("ahead = 0")
+
+    def ahead(search: str, file: Path | None = None, **flags: object) -> int:
+        return asked_for({"search": search, **flags}, file, simulated=True, robots=3)[1].ahead
+
+    assert ahead("es") == 2
+    assert ahead("es", ahead=5) == 5
+    assert ahead("es", ahead=0) == ahead("es", config) == 0
+    assert ahead("es", repeats="auto") == 0
+    assert ahead("kohl-stone") == 0
 
 
 def test_flags_are_one_for_each_robot_or_one_for_all() -> None:

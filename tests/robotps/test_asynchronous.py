@@ -184,7 +184,7 @@ def test_a_search_that_needs_whole_iterations_cannot_be_asked_ahead() -> None:
         SEARCHES["hill-climbing"](description.gait_space).ask(1)
 
 
-@pytest.mark.parametrize("name", ["es", "cma-es", "bayesian", "random"])
+@pytest.mark.parametrize("name", ["es", "bayesian", "random"])
 def test_a_real_search_asked_ahead_records_the_same_whatever_the_workers(
     tmp_path: Path, gliding: Any, name: str
 ) -> None:
@@ -201,4 +201,6 @@ def test_a_real_search_asked_ahead_records_the_same_whatever_the_workers(
 
 
 def test_searches_that_rank_or_model_can_be_asked_ahead() -> None:
-    assert {name for name, kind in SEARCHES.items() if kind.asynchronous} >= {"es", "cma-es", "bayesian", "random"}
+    """cma-es cannot: candidates around an earlier mean would pull the mean back to it."""
+    assert {name for name, kind in SEARCHES.items() if kind.asynchronous} >= {"es", "bayesian", "random"}
+    assert not SEARCHES["cma-es"].asynchronous

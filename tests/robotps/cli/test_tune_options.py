@@ -29,9 +29,10 @@ def test_repeats_stop_rules_and_families_are_settings() -> None:
     assert "iterations" not in table  # the rules end it
 
 
-def test_a_search_that_only_a_speed_could_end_has_a_budget() -> None:
-    _, table, _ = _show("--stop", "speed=3")
-    assert table["budget"] == 375
+def test_a_search_that_no_rule_is_sure_to_end_has_a_budget() -> None:
+    for rule in ("speed=3", " speed = 3", "no-gain=3"):
+        _, table, _ = _show("--stop", rule)
+        assert table["budget"] == 375, rule
     _, table, _ = _show("--families", "all", "--repeats", "3")
     assert table["families"] == ["trot", "walk", "pace", "bound", "pronk"]
     assert table["repeats"] == 3

@@ -127,7 +127,7 @@ def test_a_comparison_does_not_go_on_in_another_world(tmp_path: Path) -> None:
 def test_what_could_not_be_done_is_told_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(RobotpsError, match="es:sigm=3 on bittle: es has no option 'sigm'"):
         Comparison.create(tmp_path / "a", asked("es:sigm=3"), arenas())
-    with pytest.raises(RobotpsError, match="budget of 12 trials is too small"):
+    with pytest.raises(RobotpsError, match="genetic on bittle: a budget of 6 trials is too small"):
         Comparison.create(tmp_path / "a", asked("genetic", budget=6), arenas())
     with pytest.raises(RobotpsError, match="named twice"):
         Comparison.create(tmp_path / "a", asked("es", "es"), arenas())

@@ -14,6 +14,8 @@ import pytest
 from robotps.parameters import FloatArray, Parameter, ParameterSpace
 from robotps.search import SEARCHES, Score, Search
 from robotps.search.families import FamilyPolicy, with_families
+from robotps.search.finite_difference import FiniteDifference
+from robotps.search.kohl_stone import KohlStone
 
 MakeSearch = Callable[..., Search]
 
@@ -108,6 +110,21 @@ def test_candidates_are_learnt_from_as_recorded_not_as_asked(make: MakeSearch, s
         rebuilt.tell(candidates, scores)
     np.testing.assert_array_equal(search.ask(), rebuilt.ask())
     np.testing.assert_array_equal(search.recommended, rebuilt.recommended)
+
+
+@pytest.mark.parametrize("kind", [KohlStone, FiniteDifference])
+def test_a_rounding_error_between_centre_and_candidates_changes_no_slope(
+    kind: type[KohlStone | FiniteDifference], space: ParameterSpace
+) -> None:
+    search = kind(space, seed=2)
+    search.tell(search.ask(), rough(search.ask(), 0))  # away from the start, where everything is exact
+    candidates = search.ask()
+    values = np.arange(len(candidates), dtype=float)
+    expected = search.gradient(candidates, values)
+    assert expected.any()
+    for towards in (-np.inf, np.inf):
+        shifted = search.gradient(np.nextafter(candidates, towards), values)
+        np.testing.assert_allclose(shifted, expected, rtol=1e-9)
 
 
 @every_search
