@@ -22,6 +22,7 @@ from robotps.run import Candidate, Run
 from robotps.settings import TuneSettings, search_space
 from robotps.trial import Trial, run_trial
 from sim.robot import SimulatedRobot
+from sim.world import World
 
 TRIES = 2
 
@@ -38,13 +39,13 @@ class Unmeasured:
         return Travel(forward=0.0, seconds=end - begin)
 
 
-def rehearsed(planned: Sequence[Planned], description: RobotDescription) -> list[Planned]:
-    """Those motions that the simulated robot makes without falling; on a stand nothing falls."""
+def rehearsed(planned: Sequence[Planned], description: RobotDescription, world: World) -> list[Planned]:
+    """Those motions that the simulated robot makes in a world without falling; on a stand nothing falls."""
     safe = []
     for one in planned:
         ending = "finished"
         if not one.on_stand:
-            with SimulatedRobot(description) as robot:
+            with SimulatedRobot(description, world) as robot:
                 ending = run_trial(robot, one.gait, one.settings, motion=one.motion)[0].ending
         if ending == "finished":
             safe.append(one)
@@ -54,18 +55,19 @@ def rehearsed(planned: Sequence[Planned], description: RobotDescription) -> list
 def excite(
     planned: Sequence[Planned],
     description: RobotDescription,
+    world: World,
     session: Session,
     odometer: Odometer,
     path: Path,
     seed: int,
     tell: Callable[[str], None],
 ) -> None:
-    """Write a run at `path` with a physical trial for every motion that simulation did not fall at.
+    """Write a run at `path` with a physical trial for every motion that simulation of `world` did not fall at.
 
     A motion that is at fault TRIES times is left out: it may be too much for this robot. Raises RobotpsError where none
     is left.
     """
-    safe = rehearsed(planned, description)
+    safe = rehearsed(planned, description, world)
     refused = [one for one in planned if one not in safe]
     if refused:
         tell(f"left out, as the simulated robot falls: {names(refused)}")
@@ -76,16 +78,12 @@ def excite(
     with Run.create(path, settings.model_dump(mode="json"), description, {"verb": "identify"}) as run:
         vectors = np.stack([space.vector(one.gait.parameters) for one in safe])
         candidates = run.add_candidates("start", 0, settings.family, vectors)
-        motions: dict[str, dict[str, object]] = {}
         made = 0
         for one, candidate in zip(safe, candidates, strict=True):
             tell(f"{one.name}: {one.settings.warm_up + one.settings.seconds:g} s")
             for _ in range(TRIES):
                 where = session.on_stand() if one.on_stand else session()
-                trial, number = _log(run, candidate, one, where, odometer, seed)
-                if one.motion is not None:
-                    motions[str(number)] = {"name": one.name, "on_stand": one.on_stand}
-                    run.set_meta(MOTIONS, motions)
+                trial = _log(run, candidate, one, where, odometer, seed)
                 if trial.ending != "fault":
                     made += 1
                     break
@@ -104,11 +102,14 @@ def _log(
     where: AbstractContextManager[Robot],
     odometer: Odometer,
     seed: int,
-) -> tuple[Trial, int]:
+) -> Trial:
     started, clock = now(), time.perf_counter()
     measured_by = Unmeasured() if one.on_stand else odometer
     with where as robot, Recorder(run.path) as recorder:
         number = recorder.begin(candidate.id, repeat=0, robot=run.description.name, seed=seed, started=started)
+        if one.motion is not None:  # before it is made: a trial without a note is taken for one of the gait
+            noted = run.meta(MOTIONS) or {}
+            run.set_meta(MOTIONS, {**noted, str(number): {"name": one.name, "on_stand": one.on_stand}})
         trial, telemetry = run_trial(robot, one.gait, one.settings, measured_by, recorder.tick, one.motion)
         if telemetry is not None:
             recorder.complete(telemetry)
@@ -125,4 +126,4 @@ def _log(
         seconds=time.perf_counter() - clock,
         number=number,
     )
-    return trial, number
+    return trial

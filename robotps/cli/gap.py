@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from robotps.cli.place import PhysicalFlags
     from robotps.description import RobotDescription
     from robotps.tuning import Progress
+    from sim.world import World as SimulatedWorld
 
 
 GAITS, SPREAD = 8, 3.0
@@ -97,7 +98,8 @@ def gap(
         count, steps = GAITS if gaits is None else gaits, SPREAD if spread is None else spread
         if not math.isfinite(steps):
             raise RobotpsError(f"--spread must be a number of steps, it is {steps}")
-        folders = [_take(description, port, flags, gait or "initial", count, steps, repeats, seconds, seed or 0)]
+        begun = SimulatedWorld.model_validate(table)
+        folders = [_take(description, begun, port, flags, gait or "initial", count, steps, repeats, seconds, seed or 0)]
 
     def told(pair: GaitPair) -> None:
         say(f"real {pair.real.mean():.3f} m/s ({len(pair.real)} trials), simulated {pair.simulated.mean():.3f} m/s")
@@ -132,6 +134,7 @@ def _robot_of(run: Path) -> RobotDescription:
 
 def _take(
     description: RobotDescription,
+    world: SimulatedWorld,
     port: str,
     flags: PhysicalFlags,
     gait: str,
@@ -163,7 +166,7 @@ def _take(
         trial=trial,
     )
     space = search_space(description, asked)
-    vectors = rehearsed(description, start.family, space, spread_around(space, spread, seed), trial, gaits)
+    vectors = rehearsed(description, start.family, space, spread_around(space, spread, seed), trial, gaits, world)
 
     def heard(progress: Progress) -> None:
         done = Trial(**progress.latest.metrics)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from calibration.identification import Identification
     from robotps.cli.place import PhysicalFlags
     from robotps.description import RobotDescription
+    from sim.world import World as SimulatedWorld
 
 
 def identify(
@@ -90,7 +91,8 @@ def identify(
     # before anything moves: are these runs this robot's?
     trials = logged_trials(paths, description) if paths else []
     if excite:
-        paths.append(_excite(description, needed_port(on), flags, seed or 0, stand, floor))
+        begun = SimulatedWorld.model_validate(table)
+        paths.append(_excite(description, begun, needed_port(on), flags, seed or 0, stand, floor))
         trials += logged_trials(paths[-1:], description)
     executor = ProcessExecutor(worker_count(workers), time_limit=600.0)
     try:
@@ -126,7 +128,13 @@ def identify(
 
 
 def _excite(
-    description: RobotDescription, port: str, flags: PhysicalFlags, seed: int, stand: bool, floor: bool
+    description: RobotDescription,
+    world: SimulatedWorld,
+    port: str,
+    flags: PhysicalFlags,
+    seed: int,
+    stand: bool,
+    floor: bool,
 ) -> Path:
     from calibration.excitation import plan
     from calibration.excite import excite
@@ -139,7 +147,7 @@ def _excite(
     with physical(description, port, flags) as place:
         assert isinstance(place.open_robot, Session)
         assert place.odometer is not None
-        excite(planned, description, place.open_robot, place.odometer, path, seed, say)
+        excite(planned, description, world, place.open_robot, place.odometer, path, seed, say)
     say(f"run    {path}")
     return path
 

@@ -11,7 +11,7 @@ import pytest
 
 from calibration.excitation import Planned, chirp
 from calibration.excite import excite
-from calibration.logged import logged_trials
+from calibration.logged import MOTIONS, logged_trials
 from hardware.session import Session
 from robotps.description import load_description
 from robotps.errors import RobotpsError
@@ -21,6 +21,7 @@ from robotps.robot import Motion, Observation, Robot, RobotFault
 from robotps.run import Run
 from robotps.trial import TrialSettings
 from sim.robot import SimulatedRobot
+from sim.world import World
 
 DKITTY = load_description("dkitty")
 GAIT = initial_gait(DKITTY)
@@ -56,7 +57,7 @@ class Bench:
 
 def made(path: Path, *jams: str) -> list[str]:
     told: list[str] = []
-    excite(PLANNED, DKITTY, cast(Session, Bench(*jams)), Truth(), path, 1, told.append)
+    excite(PLANNED, DKITTY, World(), cast(Session, Bench(*jams)), Truth(), path, 1, told.append)
     return told
 
 
@@ -69,6 +70,34 @@ def test_motions_are_logged_as_what_they_were(tmp_path: Path) -> None:
     assert walked.gait is not None
     assert walked.gait.parameters == pytest.approx(GAIT.parameters)
     assert len(chirped.telemetry.time) == 30
+
+
+def test_a_motion_at_which_the_robot_falls_in_the_world_it_is_begun_with_is_left_out(tmp_path: Path) -> None:
+    told: list[str] = []
+    stormy = World.model_validate({"push": {"force_n": 500.0, "duration_s": 0.3, "every_s": 0.3}})
+    excite(PLANNED, DKITTY, stormy, cast(Session, Bench()), Truth(), tmp_path / "run", 1, told.append)
+    assert told[0] == "left out, as the simulated robot falls: slow gait"
+    assert [trial.on_stand for trial in logged_trials([tmp_path / "run"])] == [True]
+
+
+def test_a_motion_is_noted_before_it_is_made(tmp_path: Path) -> None:
+    """Killed right after a trial, a motion on a stand must not pass for a gait."""
+    notes = []
+
+    class Looking(SimulatedRobot):
+        def play(self, motion: Motion, seconds: float) -> Iterator[Observation]:
+            with Run.open(tmp_path / "run") as run:
+                notes.append(run.meta(MOTIONS))
+            return super().play(motion, seconds)
+
+    class Watched(Bench):
+        @contextmanager
+        def _robot(self, where: str) -> Iterator[Robot]:
+            with Looking(DKITTY, on_stand=where == "stand") as robot:
+                yield robot
+
+    excite(PLANNED, DKITTY, World(), cast(Session, Watched()), Truth(), tmp_path / "run", 1, lambda line: None)
+    assert notes == [{"1": {"name": "chirp", "on_stand": True}}] * 2
 
 
 def test_a_motion_at_fault_twice_is_left_out(tmp_path: Path) -> None:
