@@ -57,9 +57,9 @@ LATEST = 5
 """Trials that are identified from, the latest ones, beside one of the start: more cost more than they tell."""
 SPARE = 6
 """Gaits that are asked for each one wanted where simulation is only used to tell which are safe."""
-_AGAIN = "The best one walked so far goes again"
 SPREAD = 4.0
 """Steps: how far the first round's teaching gaits lie from the start."""
+_AGAIN = "The best one walked so far goes again"
 
 
 def identified(

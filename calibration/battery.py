@@ -36,8 +36,9 @@ def battery_of(
     many = max(len(volts) / CORRELATED, 2.0)
     rounding = RESOLUTION / np.sqrt(12.0)
     prior = world.battery.volts or servo.voltage
+    volts_alone = {"battery.volts": _parameter("battery.volts", "V", prior, float(np.mean(volts)), rounding)}
     if any(grid.current is None for grid in grids):
-        return {"battery.volts": _parameter("battery.volts", "V", prior, float(np.mean(volts)), rounding)}
+        return volts_alone
     k = servo.voltage / (servo.no_load_speed * fitted.get("servo.speed_scale", world.servo.speed_scale))
     stall = servo.stall_torque * fitted.get("servo.strength_scale", world.servo.strength_scale)
     resistance = k * servo.voltage / stall
@@ -50,7 +51,7 @@ def battery_of(
     )
     amperes = np.maximum(amperes, 0.0) / volts
     if amperes.std() < STEADY:
-        return {"battery.volts": _parameter("battery.volts", "V", prior, float(np.mean(volts)), rounding)}
+        return volts_alone
     design = np.stack([np.ones_like(amperes), -amperes], axis=1)
     solution = np.linalg.lstsq(design, volts, rcond=None)[0]
     noise = max(float(np.std(volts - design @ solution)), rounding)

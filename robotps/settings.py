@@ -144,13 +144,18 @@ def check(description: RobotDescription, settings: TuneSettings) -> None:
         )
     if settings.ahead and settings.repeats == "auto":
         raise RobotpsError("repeats by need are decided iteration by iteration: with repeats = auto, ahead must be 0")
-    cost = len(search.ask()) * settings.most_repeats
+    cost = first_iteration(search, settings)
     if settings.budget is not None and cost + settings.trials_to_confirm > settings.budget:
         raise RobotpsError(
             f"a budget of {settings.budget} trials is too small: the first iteration of {settings.search} takes {cost} "
             f"and confirming start and result {settings.trials_to_confirm}: "
             f"it takes {cost + settings.trials_to_confirm}"
         )
+
+
+def first_iteration(search: Search, settings: TuneSettings) -> int:
+    """Trials that the first iteration of a search takes at most."""
+    return len(search.ask()) * settings.most_repeats
 
 
 def make_search(settings: TuneSettings, space: ParameterSpace) -> Search:

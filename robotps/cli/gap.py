@@ -92,13 +92,13 @@ def gap(
         else _robot_of(folders[0])
     )
     table = world_table(world, description)
+    begun = SimulatedWorld.model_validate(table)
     draw = worlds(description, table, randomization_table(randomize, description, table))
     if port is not None:
         flags = PhysicalFlags(odometer, yes, assistant, pace)
         count, steps = GAITS if gaits is None else gaits, SPREAD if spread is None else spread
         if not math.isfinite(steps):
             raise RobotpsError(f"--spread must be a number of steps, it is {steps}")
-        begun = SimulatedWorld.model_validate(table)
         folders = [_take(description, begun, port, flags, gait or "initial", count, steps, repeats, seconds, seed or 0)]
 
     def told(pair: GaitPair) -> None:
@@ -109,7 +109,7 @@ def gap(
         logged_trials(folders, description),
         open_robot=simulation(description),
         draw_world=draw,
-        nominal=SimulatedWorld.model_validate(table),
+        nominal=begun,
         repeats=repeats,
         seed=seed or 0,
         tell=told,

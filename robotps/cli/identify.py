@@ -87,11 +87,11 @@ def identify(
     if out is not None and not out.parent.is_dir():
         raise RobotpsError(f"--out {out}: there is no folder {out.parent}")
     table = world_table(world, description)
+    begun = SimulatedWorld.model_validate(table)
     belief = randomization_table(randomize, description, table)
     # before anything moves: are these runs this robot's?
     trials = logged_trials(paths, description) if paths else []
     if excite:
-        begun = SimulatedWorld.model_validate(table)
         paths.append(_excite(description, begun, needed_port(on), flags, seed or 0, stand, floor))
         trials += logged_trials(paths[-1:], description)
     executor = ProcessExecutor(worker_count(workers), time_limit=600.0)
@@ -99,7 +99,7 @@ def identify(
         found = fit(
             description,
             trials,
-            SimulatedWorld.model_validate(table),
+            begun,
             None if belief is None else Randomization.model_validate(belief),
             seed=seed or 0,
             executor=executor,

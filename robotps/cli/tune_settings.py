@@ -20,7 +20,7 @@ from robotps.parameters import ParameterSpace
 from robotps.prior import Prior
 from robotps.run import Run
 from robotps.search.stopping import SURE
-from robotps.settings import TuneSettings, Widening, check, make_search, search_space, settings_of
+from robotps.settings import TuneSettings, Widening, check, first_iteration, make_search, search_space, settings_of
 from robotps.trial import Objective, TrialSettings
 
 BUDGET = 375
@@ -124,8 +124,8 @@ def _confirming(description: RobotDescription, settings: TuneSettings) -> int:
         return min(CONFIRM, max(2, settings.budget // 24))
     if settings.iterations is None:
         return CONFIRM
-    asked = make_search(settings, search_space(description, settings)).ask()
-    return min(CONFIRM, max(2, settings.iterations * len(asked) * settings.most_repeats // 20))
+    each = first_iteration(make_search(settings, search_space(description, settings)), settings)
+    return min(CONFIRM, max(2, settings.iterations * each // 20))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from robotps.errors import RobotpsError
 from robotps.files import read_toml, without_none, write_atomically
 from robotps.performing import DrawWorld, OpenRobot
 from robotps.run import Run
-from robotps.settings import TuneSettings, check, make_search, search_space
+from robotps.settings import TuneSettings, check, first_iteration, make_search, search_space
 from robotps.tuning import Progress, Tuning
 
 SETTINGS = "comparison.toml"
@@ -82,7 +82,7 @@ class Comparison:
             for contestant in settings.contestants:
                 asked = comparison.asked(arena, contestant, settings.seed)
                 try:
-                    first = len(make_search(asked, search_space(arena.description, asked)).ask()) * asked.most_repeats
+                    first = first_iteration(make_search(asked, search_space(arena.description, asked)), asked)
                     if first > settings.budget:
                         raise RobotpsError(
                             f"a budget of {settings.budget} trials is too small: the first iteration takes {first}"

@@ -211,7 +211,6 @@ def test_where_nothing_new_is_safe_the_best_gait_walked_goes_again_and_the_run_c
     lab.iterate(1)
     best = lab.search.recommended
     assert lab.simulator is not None
-    lab.simulator.rare = 1
     lab.simulator.judge = lambda v, w, s: Judgement(  # type: ignore[method-assign]
         BiasedSimulator.judge(lab.simulator, v, w, s).scores, np.zeros(len(v), dtype=bool)
     )
