@@ -193,5 +193,8 @@ def test_where_no_gait_passes_a_rehearsal_that_is_said_and_where_some_do_these_a
     hopeless = np.clip(np.full(len(space), 60.0), space.lower, space.upper)
     with pytest.raises(RobotpsError, match="only 0 of 2 gaits pass"):
         rehearsed(DKITTY, "trot", space, iter([hopeless, hopeless]), SETTINGS, 2)
+    stormy = World.model_validate({"push": {"force_n": 500.0, "duration_s": 0.3, "every_s": 0.3}})
+    with pytest.raises(RobotpsError, match="only 0 of 1"):
+        rehearsed(DKITTY, "trot", space, iter([start]), SETTINGS, 1, stormy)
     passed = rehearsed(DKITTY, "trot", space, iter([hopeless, start]), SETTINGS, 2)
     np.testing.assert_array_equal(passed, start[None])
